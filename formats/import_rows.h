@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The importers that import.c lists. Each is defined in its own file; nobody but
+ * the table needs their names.
+ */
+#ifndef LSTMRUN_FORMATS_IMPORT_ROWS_H
+#define LSTMRUN_FORMATS_IMPORT_ROWS_H
+
+#include "formats/import.h"
+
+extern const struct importer importer_safetensors;
+
+#endif

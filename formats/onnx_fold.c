@@ -1,0 +1,869 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Operators on constants, done while converting: what exporters write to compute shapes,
+ * initial states and re-ordered weights.
+ */
+#include "formats/onnx_internal.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+/* ---- strided copies ------------------------------------------------------ */
+
+static const struct onnx_const *operand(const struct onnx_import *import, uint32_t i)
+{
+    const struct onnx_value *value = onnx_input(import, i);
+    return value ? &value->as.constant : NULL;
+}
+
+static bool give(struct onnx_import *import, uint32_t slot, const struct onnx_const *c)
+{
+    struct onnx_value *value = onnx_output(import, slot);
+    if (value) {
+        value->kind = ONNX_CONST;
+        value->as.constant = *c;
+    }
+    return true;
+}
+
+static void strides_of(const struct onnx_const *c, size_t *strides)
+{
+    size_t stride = 1;
+    for (uint32_t i = c->rank; i-- > 0;) {
+        strides[i] = onnx_extent(c, i) == 1 ? 0 : stride;
+        stride *= onnx_extent(c, i);
+    }
+}
+
+static size_t element_size(const struct onnx_const *c)
+{
+    return c->is_int ? sizeof *c->ints : sizeof *c->floats;
+}
+
+static const uint8_t *bytes_of(const struct onnx_const *c)
+{
+    return c->is_int ? (const uint8_t *)c->ints : (const uint8_t *)c->floats;
+}
+
+/* Where in `from` the element of `out` with this row-major number lies. */
+static size_t locate(const struct onnx_const *out, size_t number, const size_t *strides)
+{
+    size_t at = 0;
+    for (uint32_t i = out->rank; i-- > 0;) {
+        size_t extent = onnx_extent(out, i);
+        at += number % extent * strides[i];
+        number /= extent;
+    }
+    return at;
+}
+
+/* Fill `out` (shape given) with from[base + Σ index · stride]. */
+static bool pick(struct onnx_import *import, struct onnx_const *out, const struct onnx_const *from,
+                 size_t base, const size_t *strides)
+{
+    size_t size = element_size(from);
+    uint8_t *to;
+    out->is_int = from->is_int;
+    to = onnx_const_alloc(import, out);
+    if (!to)
+        return false;
+    for (size_t k = 0; k < out->count; k++)
+        memcpy(to + k * size, bytes_of(from) + (base + locate(out, k, strides)) * size, size);
+    return true;
+}
+
+/* ---- sources ------------------------------------------------------------- */
+
+static bool one_number(struct onnx_import *import, struct onnx_const *out, bool is_int, float f,
+                       int64_t i)
+{
+    void *data;
+    out->is_int = is_int;
+    data = onnx_const_alloc(import, out);
+    if (data && is_int)
+        *(struct onnx_int *)data = onnx_plain(i);
+    else if (data)
+        *(float *)data = f;
+    return data != NULL;
+}
+
+bool onnx_fold_constant(struct onnx_import *import)
+{
+    const Onnx__AttributeProto *a;
+    struct onnx_const out = {0};
+    bool good;
+    if ((a = onnx_attribute(import, "value"))) {
+        good = onnx_decode(import, a->t, import->node->name, &out);
+    } else if ((a = onnx_attribute(import, "value_float"))) {
+        good = one_number(import, &out, false, a->f, 0);
+    } else if ((a = onnx_attribute(import, "value_int"))) {
+        good = one_number(import, &out, true, 0, a->i);
+    } else if ((a = onnx_attribute(import, "value_floats"))) {
+        out = (struct onnx_const){.rank = 1, .dims[0] = onnx_plain((int64_t)a->n_floats),
+                                  .count = a->n_floats, .floats = a->floats};
+        good = true;
+    } else if ((a = onnx_attribute(import, "value_ints"))) {
+        uint32_t n;
+        out = (struct onnx_const){.is_int = true, .rank = 1,
+                                  .dims[0] = onnx_plain((int64_t)a->n_ints), .count = a->n_ints};
+        good = onnx_int_list(import, UINT32_MAX, "value_ints", &out.ints, &n);
+    } else {
+        return onnx_fail(import, "has no value attribute that is supported (value, value_float, "
+                         "value_int, value_floats, value_ints)");
+    }
+    return good && give(import, 0, &out);
+}
+
+/* The run-time shape of input 0, constant or frames. */
+static uint32_t shape_of(const struct onnx_value *value, struct onnx_int *dims)
+{
+    if (value->kind == ONNX_CONST) {
+        memcpy(dims, value->as.constant.dims, sizeof value->as.constant.dims);
+        return value->as.constant.rank;
+    }
+    for (uint32_t i = 0; i < value->as.frames.n_axes; i++)
+        dims[i] = onnx_axis_size(value->as.frames.axes[i]);
+    return value->as.frames.n_axes;
+}
+
+bool onnx_fold_shape(struct onnx_import *import)
+{
+    struct onnx_int dims[ONNX_MAX_AXES], *data;
+    int64_t rank = shape_of(onnx_input(import, 0), dims), begin, count;
+    struct onnx_const out = {.is_int = true, .rank = 1};
+    onnx_clamp_range(onnx_attribute_int(import, "start", 0),
+                     onnx_attribute_int(import, "end", INT64_MAX), 1, rank, &begin, &count);
+    out.dims[0] = onnx_plain(count);
+    data = onnx_const_alloc(import, &out);
+    if (!data)
+        return false;
+    if (count)
+        memcpy(data, dims + begin, (size_t)count * sizeof *data);
+    return give(import, 0, &out);
+}
+
+static bool int_mul(struct onnx_int a, struct onnx_int b, struct onnx_int *out);
+
+bool onnx_fold_size(struct onnx_import *import)
+{
+    struct onnx_int dims[ONNX_MAX_AXES], product = onnx_plain(1);
+    uint32_t rank = shape_of(onnx_input(import, 0), dims);
+    struct onnx_const out = {.is_int = true};
+    struct onnx_int *data = onnx_const_alloc(import, &out);
+    for (uint32_t i = 0; i < rank; i++)
+        if (!int_mul(product, dims[i], &product))
+            return onnx_fail(import, "the size is too complicated");
+    if (!data)
+        return false;
+    *data = product;
+    return give(import, 0, &out);
+}
+
+/* ---- shapes -------------------------------------------------------------- */
+
+bool onnx_fold_same(struct onnx_import *import)
+{
+    return give(import, 0, operand(import, 0));
+}
+
+bool onnx_fold_unsqueeze(struct onnx_import *import)
+{
+    const struct onnx_const *in = operand(import, 0);
+    struct onnx_const out = *in;
+    const int64_t *axes;
+    uint32_t n, taken = 0;
+    if (!onnx_plain_list(import, 1, "axes", &axes, &n))
+        return false;
+    if (!axes || in->rank + n > ONNX_MAX_AXES)
+        return onnx_fail(import, "needs axes, giving up to %d dimensions", ONNX_MAX_AXES);
+    out.rank = in->rank + n;
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t axis = onnx_axis_index(axes[i], out.rank);
+        if (axis == UINT32_MAX || taken >> axis & 1)
+            return onnx_fail(import, "axes has %" PRId64 ", out of range or twice", axes[i]);
+        taken |= UINT32_C(1) << axis;
+    }
+    for (uint32_t i = 0, k = 0; i < out.rank; i++)
+        out.dims[i] = taken >> i & 1 ? onnx_plain(1) : in->dims[k++];
+    return give(import, 0, &out);
+}
+
+bool onnx_fold_squeeze(struct onnx_import *import)
+{
+    const struct onnx_const *in = operand(import, 0);
+    struct onnx_const out = *in;
+    const int64_t *axes;
+    uint32_t n, gone = 0;
+    if (!onnx_plain_list(import, 1, "axes", &axes, &n))
+        return false;
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t axis = onnx_axis_index(axes[i], in->rank);
+        if (axis == UINT32_MAX || !onnx_same(in->dims[axis], onnx_plain(1)))
+            return onnx_fail(import, "axis %" PRId64 " does not have the size 1", axes[i]);
+        gone |= UINT32_C(1) << axis;
+    }
+    out.rank = 0;
+    for (uint32_t i = 0; i < in->rank; i++)
+        if (axes ? !(gone >> i & 1) : !onnx_same(in->dims[i], onnx_plain(1)))
+            out.dims[out.rank++] = in->dims[i];
+    return give(import, 0, &out);
+}
+
+bool onnx_fold_transpose(struct onnx_import *import)
+{
+    const struct onnx_const *in = operand(import, 0);
+    const Onnx__AttributeProto *perm = onnx_attribute(import, "perm");
+    struct onnx_const out = {.rank = in->rank};
+    size_t from[ONNX_MAX_AXES], strides[ONNX_MAX_AXES];
+    uint32_t taken = 0;
+    if (perm && perm->n_ints != in->rank)
+        return onnx_fail(import, "perm has %zu entries for %u dimensions", perm->n_ints, in->rank);
+    strides_of(in, from);
+    for (uint32_t i = 0; i < in->rank; i++) {
+        int64_t axis = perm ? perm->ints[i] : in->rank - 1 - i;
+        if (axis < 0 || axis >= in->rank || taken >> axis & 1)
+            return onnx_fail(import, "perm is not a permutation");
+        taken |= UINT32_C(1) << axis;
+        out.dims[i] = in->dims[axis];
+        strides[i] = from[axis];
+    }
+    return pick(import, &out, in, 0, strides) && give(import, 0, &out);
+}
+
+/* True if putting the stored elements into the new shape in the same order is right:
+ * run-time dimensions stand between the same numbers of stored elements. */
+static bool same_order(const struct onnx_const *a, const struct onnx_const *b)
+{
+    uint32_t i = 0, k = 0;
+    for (;;) {
+        size_t n_a = 1, n_b = 1;
+        while (i < a->rank && onnx_is_plain(a->dims[i]))
+            n_a *= (size_t)a->dims[i++].offset;
+        while (k < b->rank && onnx_is_plain(b->dims[k]))
+            n_b *= (size_t)b->dims[k++].offset;
+        if (n_a != n_b)
+            return false;
+        if (i == a->rank || k == b->rank)
+            return i == a->rank && k == b->rank;
+        if (!onnx_same(a->dims[i++], b->dims[k++]))
+            return false;
+    }
+}
+
+static bool all_equal(const struct onnx_const *c)
+{
+    size_t size = element_size(c);
+    for (size_t i = 1; i < c->count; i++)
+        if (memcmp(bytes_of(c), bytes_of(c) + i * size, size))
+            return false;
+    return c->count > 0;
+}
+
+static bool int_div(struct onnx_int a, struct onnx_int b, struct onnx_int *out);
+
+/* `dims` with 0 and -1 replaced by what they stand for. */
+static bool resolve_shape(struct onnx_import *import, const struct onnx_const *in,
+                          const struct onnx_int *asked, struct onnx_const *out)
+{
+    struct onnx_int total = onnx_plain(1), known = onnx_plain(1);
+    bool copies = onnx_attribute_int(import, "allowzero", 0) == 0;
+    uint32_t open = UINT32_MAX;
+    for (uint32_t i = 0; i < in->rank; i++)
+        if (!int_mul(total, in->dims[i], &total))
+            return onnx_fail(import, "the shape is too complicated");
+    for (uint32_t i = 0; i < out->rank; i++) {
+        out->dims[i] = asked[i];
+        if (onnx_same(asked[i], onnx_plain(0)) && copies && i < in->rank)
+            out->dims[i] = in->dims[i];
+        if (onnx_same(asked[i], onnx_plain(-1)) && open == UINT32_MAX)
+            open = i;
+        else if ((onnx_is_plain(out->dims[i]) && out->dims[i].offset < 0) ||
+                 !int_mul(known, out->dims[i], &known))
+            return onnx_fail(import, "the shape is negative or too complicated");
+    }
+    if (open != UINT32_MAX && (!int_div(total, known, &out->dims[open]) ||
+                               !int_mul(known, out->dims[open], &known)))
+        return onnx_fail(import, "-1 in the shape has no whole value");
+    return onnx_same(total, known) ||
+           onnx_fail(import, "the constant '%s' does not have as many numbers as the shape asks for",
+                     onnx_input(import, 0)->name);
+}
+
+bool onnx_fold_reshape(struct onnx_import *import)
+{
+    const struct onnx_const *in = operand(import, 0);
+    struct onnx_const out = *in;
+    const struct onnx_int *asked;
+    if (!onnx_int_list(import, 1, "shape", &asked, &out.rank))
+        return false;
+    if (!asked || out.rank > ONNX_MAX_AXES)
+        return onnx_fail(import, "needs a shape of up to %d dimensions", ONNX_MAX_AXES);
+    if (!resolve_shape(import, in, asked, &out))
+        return false;
+    if (same_order(in, &out))
+        return give(import, 0, &out);
+    if (!all_equal(in))
+        return onnx_fail(import, "takes the constant '%s' across the batch or the sequence",
+                         onnx_input(import, 0)->name);
+    return pick(import, &out, in, 0, (const size_t[ONNX_MAX_AXES]){0}) && give(import, 0, &out);
+}
+
+/* ---- selections ---------------------------------------------------------- */
+
+bool onnx_fold_gather(struct onnx_import *import)
+{
+    const struct onnx_const *in = operand(import, 0), *indices = operand(import, 1);
+    uint32_t axis = onnx_axis_index(onnx_attribute_int(import, "axis", 0), in->rank);
+    struct onnx_const out = {.is_int = in->is_int};
+    size_t inner = 1, outer = 1, size = element_size(in), extent, n;
+    uint8_t *to;
+    if (axis == UINT32_MAX || !indices || !indices->is_int)
+        return onnx_fail(import, "axis is out of range or the indices are no whole numbers");
+    if (in->rank - 1 + indices->rank > ONNX_MAX_AXES)
+        return onnx_fail(import, "gives more than %d dimensions", ONNX_MAX_AXES);
+    for (uint32_t i = 0; i < axis; outer *= onnx_extent(in, i), i++)
+        out.dims[out.rank++] = in->dims[i];
+    for (uint32_t i = 0; i < indices->rank; i++)
+        out.dims[out.rank++] = indices->dims[i];
+    for (uint32_t i = axis + 1; i < in->rank; inner *= onnx_extent(in, i), i++)
+        out.dims[out.rank++] = in->dims[i];
+    to = onnx_const_alloc(import, &out);
+    if (!to)
+        return false;
+    extent = onnx_extent(in, axis);
+    n = indices->count;
+    if (out.count == 0)
+        return give(import, 0, &out);
+    for (size_t k = 0; k < outer * n; k++) {
+        struct onnx_int index = indices->ints[k % n];
+        bool fixed = onnx_is_plain(in->dims[axis]); /* else all along the axis are equal */
+        int64_t at = index.offset < 0 ? index.offset + (int64_t)extent : index.offset;
+        if (fixed && (!onnx_is_plain(index) || at < 0 || at >= (int64_t)extent))
+            return onnx_fail(import, "index %" PRId64 " is not among the %zu along axis %u",
+                             index.offset, extent, axis);
+        memcpy(to + k * inner * size,
+               bytes_of(in) + (k / n * extent + (fixed ? (size_t)at : 0)) * inner * size, inner * size);
+    }
+    return give(import, 0, &out);
+}
+
+bool onnx_fold_concat(struct onnx_import *import)
+{
+    const struct onnx_const *first = operand(import, 0);
+    struct onnx_const out = *first;
+    uint32_t axis = onnx_axis_index(onnx_attribute_int(import, "axis", 0), first->rank);
+    size_t row = 0, outer = 1, size = element_size(first);
+    uint8_t *to;
+    if (axis == UINT32_MAX)
+        return onnx_fail(import, "axis is out of range");
+    out.dims[axis] = onnx_plain(0);
+    for (uint32_t i = 0; i < import->node->n_inputs; i++) {
+        const struct onnx_const *in = operand(import, i);
+        if (!in || in->is_int != first->is_int || in->rank != first->rank ||
+            !onnx_is_plain(in->dims[axis]))
+            return onnx_fail(import, "its constants do not fit together");
+        for (uint32_t k = 0; k < in->rank; k++)
+            if (k != axis && !onnx_same(in->dims[k], first->dims[k]))
+                return onnx_fail(import, "its constants differ along axis %u", k);
+        out.dims[axis].offset += in->dims[axis].offset;
+    }
+    to = onnx_const_alloc(import, &out);
+    if (!to)
+        return false;
+    for (uint32_t k = 0; k < axis; k++)
+        outer *= onnx_extent(&out, k);
+    for (size_t o = 0; o < outer && out.count; o++) {
+        for (uint32_t i = 0; i < import->node->n_inputs; i++) {
+            const struct onnx_const *in = operand(import, i);
+            row = in->count / outer * size;
+            if (row)
+                memcpy(to, bytes_of(in) + o * row, row);
+            to += row;
+        }
+    }
+    return give(import, 0, &out);
+}
+
+static int64_t clamp(int64_t x, int64_t low, int64_t high)
+{
+    return x < low ? low : x > high ? high : x;
+}
+
+void onnx_clamp_range(int64_t start, int64_t end, int64_t step, int64_t extent,
+                      int64_t *start_out, int64_t *count_out)
+{
+    int64_t span, stride = step > 0 ? step : step == INT64_MIN ? INT64_MAX : -step;
+    if (start < 0)
+        start = start < -extent ? -1 : start + extent;
+    if (end < 0)
+        end = end < -extent ? -1 : end + extent;
+    start = clamp(start, 0, step > 0 ? extent : extent - 1);
+    end = step > 0 ? clamp(end, 0, extent) : clamp(end, -1, extent - 1);
+    span = step > 0 ? end - start : start - end;
+    *start_out = start < 0 ? 0 : start;
+    *count_out = span > 0 ? span / stride + (span % stride != 0) : 0;
+}
+
+bool onnx_slice_ranges(struct onnx_import *import, uint32_t rank, struct onnx_range *ranges,
+                       uint32_t *n_out)
+{
+    const struct onnx_int *starts, *ends;
+    const int64_t *axes, *steps;
+    uint32_t n_ends, n_axes, n_steps;
+    if (!onnx_int_list(import, 1, "starts", &starts, n_out) ||
+        !onnx_int_list(import, 2, "ends", &ends, &n_ends) ||
+        !onnx_plain_list(import, 3, "axes", &axes, &n_axes) ||
+        !onnx_plain_list(import, 4, "steps", &steps, &n_steps))
+        return false;
+    if (!starts || !ends || n_ends != *n_out || *n_out > rank || (axes && n_axes != *n_out) ||
+        (steps && n_steps != *n_out))
+        return onnx_fail(import, "starts, ends, axes and steps do not fit each other or the %u "
+                         "dimensions", rank);
+    for (uint32_t i = 0; i < *n_out; i++) {
+        ranges[i] = (struct onnx_range){onnx_axis_index(axes ? axes[i] : i, rank), starts[i],
+                                        ends[i], steps ? steps[i] : 1};
+        if (ranges[i].axis == UINT32_MAX || ranges[i].step == 0)
+            return onnx_fail(import, "an axis is out of range or a step is 0");
+    }
+    return true;
+}
+
+bool onnx_fold_slice(struct onnx_import *import)
+{
+    const struct onnx_const *in = operand(import, 0);
+    struct onnx_const out = *in;
+    struct onnx_range ranges[ONNX_MAX_AXES];
+    size_t strides[ONNX_MAX_AXES], base = 0;
+    uint32_t n;
+    if (!onnx_slice_ranges(import, in->rank, ranges, &n))
+        return false;
+    strides_of(in, strides);
+    for (uint32_t i = 0; i < n; i++) {
+        struct onnx_range *r = &ranges[i];
+        int64_t start, count;
+        if (!onnx_is_plain(in->dims[r->axis])) {
+            if (r->start.offset != 0 || !onnx_is_plain(r->start) || r->step != 1 ||
+                !(onnx_same(r->end, in->dims[r->axis]) || r->end.offset >= INT32_MAX))
+                return onnx_fail(import, "cuts a constant along the batch or the sequence");
+            continue;
+        }
+        if (!onnx_is_plain(r->start) || !onnx_is_plain(r->end))
+            return onnx_fail(import, "starts or ends depend on the batch or the sequence");
+        onnx_clamp_range(r->start.offset, r->end.offset, r->step, in->dims[r->axis].offset, &start,
+                         &count);
+        base += (size_t)start * strides[r->axis];
+        strides[r->axis] *= (size_t)r->step; /* wraps for negative steps, and back in locate() */
+        out.dims[r->axis] = onnx_plain(count);
+    }
+    return pick(import, &out, in, base, strides) && give(import, 0, &out);
+}
+
+bool onnx_split_sizes(struct onnx_import *import, int64_t extent, const int64_t **sizes_out)
+{
+    const int64_t *asked;
+    int64_t *sizes, sum = 0;
+    uint32_t n, n_parts = import->node->n_outputs;
+    if (!onnx_plain_list(import, 1, "split", &asked, &n))
+        return false;
+    if (asked && n != n_parts)
+        return onnx_fail(import, "split has %u sizes for %u outputs", n, n_parts);
+    sizes = onnx_alloc(import, n_parts, sizeof *sizes);
+    if (!sizes)
+        return false;
+    for (uint32_t i = 0; i < n_parts; i++) {
+        int64_t even = (extent + n_parts - 1) / n_parts, left = extent - sum;
+        sizes[i] = asked ? asked[i] : left < even ? left : even;
+        if (sizes[i] < 0 || sizes[i] > left)
+            return onnx_fail(import, "split asks for more than the %" PRId64 " elements", extent);
+        sum += sizes[i];
+    }
+    *sizes_out = sizes;
+    return sum == extent || onnx_fail(import, "split gives %" PRId64 " of %" PRId64 " elements", sum,
+                                      extent);
+}
+
+bool onnx_fold_split(struct onnx_import *import)
+{
+    const struct onnx_const *in = operand(import, 0);
+    uint32_t axis = onnx_axis_index(onnx_attribute_int(import, "axis", 0), in->rank);
+    size_t strides[ONNX_MAX_AXES], base = 0;
+    const int64_t *sizes;
+    if (axis == UINT32_MAX || !onnx_is_plain(in->dims[axis]))
+        return onnx_fail(import, "axis is out of range");
+    if (!onnx_split_sizes(import, in->dims[axis].offset, &sizes))
+        return false;
+    strides_of(in, strides);
+    for (uint32_t i = 0; i < import->node->n_outputs; i++) {
+        struct onnx_const out = {.rank = in->rank};
+        memcpy(out.dims, in->dims, sizeof out.dims);
+        out.dims[axis] = onnx_plain(sizes[i]);
+        if (!pick(import, &out, in, base, strides))
+            return false;
+        give(import, i, &out);
+        base += (size_t)sizes[i] * strides[axis];
+    }
+    return true;
+}
+
+/* ---- fills --------------------------------------------------------------- */
+
+bool onnx_fold_fill(struct onnx_import *import)
+{
+    const Onnx__AttributeProto *value = onnx_attribute(import, "value");
+    struct onnx_const one = {0}, out = {0};
+    const struct onnx_int *dims;
+    if (value ? !onnx_decode(import, value->t, import->node->name, &one)
+              : !one_number(import, &one, false, 0, 0))
+        return false;
+    if (!onnx_int_list(import, 0, "input", &dims, &out.rank))
+        return false;
+    if (!dims || out.rank > ONNX_MAX_AXES || one.count != 1)
+        return onnx_fail(import, "needs a shape of up to %d dimensions and one value", ONNX_MAX_AXES);
+    memcpy(out.dims, dims, out.rank * sizeof *dims);
+    return pick(import, &out, &one, 0, (const size_t[ONNX_MAX_AXES]){0}) && give(import, 0, &out);
+}
+
+/* The shape of a and b broadcast against each other. */
+static bool broadcast(struct onnx_import *import, const struct onnx_int *a, uint32_t rank_a,
+                      const struct onnx_const *b, struct onnx_const *out)
+{
+    uint32_t rank = rank_a > b->rank ? rank_a : b->rank;
+    struct onnx_int dims[ONNX_MAX_AXES];
+    for (uint32_t i = 0; i < rank; i++) {
+        struct onnx_int x = i + rank_a < rank ? onnx_plain(1) : a[i + rank_a - rank];
+        struct onnx_int y = i + b->rank < rank ? onnx_plain(1) : b->dims[i + b->rank - rank];
+        dims[i] = onnx_same(x, onnx_plain(1)) ? y : x;
+        if (!onnx_same(dims[i], y) && !onnx_same(y, onnx_plain(1)))
+            return onnx_fail(import, "its shapes do not fit each other");
+    }
+    memcpy(out->dims, dims, rank * sizeof *dims);
+    out->rank = rank;
+    return true;
+}
+
+/* Strides of `c` for walking the larger shape `out`. */
+static void broadcast_strides(const struct onnx_const *c, const struct onnx_const *out,
+                              size_t *strides)
+{
+    size_t own[ONNX_MAX_AXES];
+    strides_of(c, own);
+    for (uint32_t i = 0; i < out->rank; i++)
+        strides[i] = i + c->rank < out->rank ? 0 : own[i + c->rank - out->rank];
+}
+
+bool onnx_fold_expand(struct onnx_import *import)
+{
+    const struct onnx_const *in = operand(import, 0);
+    const struct onnx_int *asked;
+    struct onnx_const out = {0};
+    size_t strides[ONNX_MAX_AXES];
+    uint32_t n;
+    if (!onnx_int_list(import, 1, "shape", &asked, &n))
+        return false;
+    if (!asked || n > ONNX_MAX_AXES)
+        return onnx_fail(import, "needs a shape of up to %d dimensions", ONNX_MAX_AXES);
+    if (!broadcast(import, asked, n, in, &out))
+        return false;
+    broadcast_strides(in, &out, strides);
+    return pick(import, &out, in, 0, strides) && give(import, 0, &out);
+}
+
+bool onnx_fold_range(struct onnx_import *import)
+{
+    int64_t at[3], start, count;
+    struct onnx_const out = {.is_int = true, .rank = 1};
+    struct onnx_int *data;
+    for (uint32_t i = 0; i < 3; i++) {
+        const struct onnx_const *c = operand(import, i);
+        if (!c || !c->is_int || c->count != 1 || !onnx_is_plain(c->ints[0]))
+            return onnx_fail(import, "start, limit and delta must be plain whole numbers");
+        at[i] = c->ints[0].offset;
+        if (at[i] < INT32_MIN || at[i] > INT32_MAX)
+            return onnx_fail(import, "%" PRId64 " is too large", at[i]);
+    }
+    if (at[2] == 0)
+        return onnx_fail(import, "delta is 0");
+    start = at[0];
+    count = at[2] > 0 ? (at[1] - start + at[2] - 1) / at[2] : (start - at[1] - at[2] - 1) / -at[2];
+    out.dims[0] = onnx_plain(count > 0 ? count : 0);
+    data = onnx_const_alloc(import, &out);
+    for (size_t i = 0; data && i < out.count; i++)
+        data[i] = onnx_plain(start + (int64_t)i * at[2]);
+    return data && give(import, 0, &out);
+}
+
+/* ---- element by element -------------------------------------------------- */
+
+static struct onnx_int normal(struct onnx_int a)
+{
+    if (a.factor == 0)
+        a.times = a.batches = 0;
+    return a;
+}
+
+static bool int_add(struct onnx_int a, struct onnx_int b, struct onnx_int *out)
+{
+    if (a.factor && b.factor && (a.times != b.times || a.batches != b.batches))
+        return false;
+    *out = a.factor ? a : b;
+    if (__builtin_add_overflow(a.factor, b.factor, &out->factor) ||
+        __builtin_add_overflow(a.offset, b.offset, &out->offset))
+        return false;
+    *out = normal(*out);
+    return true;
+}
+
+static bool int_mul(struct onnx_int a, struct onnx_int b, struct onnx_int *out)
+{
+    struct onnx_int c = {0};
+    if (a.factor && b.factor) {
+        if (a.offset || b.offset || a.times + b.times > 8 || a.batches + b.batches > 8)
+            return false;
+        c.times = a.times + b.times;
+        c.batches = a.batches + b.batches;
+        *out = c;
+        return !__builtin_mul_overflow(a.factor, b.factor, &out->factor);
+    }
+    if (!a.factor) {
+        struct onnx_int swap = a;
+        a = b;
+        b = swap;
+    }
+    c = a;
+    if (__builtin_mul_overflow(a.factor, b.offset, &c.factor) ||
+        __builtin_mul_overflow(a.offset, b.offset, &c.offset))
+        return false;
+    *out = normal(c);
+    return true;
+}
+
+static bool int_sub(struct onnx_int a, struct onnx_int b, struct onnx_int *out)
+{
+    return int_mul(b, onnx_plain(-1), &b) && int_add(a, b, out);
+}
+
+static bool int_div(struct onnx_int a, struct onnx_int b, struct onnx_int *out)
+{
+    struct onnx_int c = a;
+    if (b.factor) {
+        if (a.offset || b.offset || !a.factor || a.times < b.times || a.batches < b.batches ||
+            (b.factor == -1 && a.factor == INT64_MIN) || a.factor % b.factor)
+            return false;
+        c.factor = a.factor / b.factor;
+        c.times -= b.times;
+        c.batches -= b.batches;
+        if (!c.times && !c.batches)
+            c = onnx_plain(c.factor);
+        *out = c;
+        return true;
+    }
+    if (b.offset == 0 || (b.offset == -1 && (a.offset == INT64_MIN || a.factor == INT64_MIN)))
+        return false;
+    if (a.factor && (a.factor % b.offset || a.offset % b.offset))
+        return false;
+    c.factor = a.factor / b.offset;
+    c.offset = a.offset / b.offset;
+    *out = c;
+    return true;
+}
+
+/* -1, 0, 1 as a is less than, equal to or greater than b; run-time sizes are at least 1. */
+static bool int_compare(struct onnx_int a, struct onnx_int b, int *order_out)
+{
+    struct onnx_int d;
+    if (!int_sub(a, b, &d))
+        return false;
+    if (onnx_is_plain(d)) {
+        *order_out = (d.offset > 0) - (d.offset < 0);
+        return true;
+    }
+    *order_out = d.factor > 0 ? 1 : -1;
+    return d.factor > 0 ? d.offset >= 0 || d.factor > -d.offset
+                        : d.offset <= 0 || d.offset < -d.factor;
+}
+
+static bool int_equal(struct onnx_int a, struct onnx_int b, struct onnx_int *out)
+{
+    int order;
+    if (!int_compare(a, b, &order))
+        return false;
+    *out = onnx_plain(order == 0);
+    return true;
+}
+
+static bool int_less(struct onnx_int a, struct onnx_int b, struct onnx_int *out)
+{
+    int order;
+    if (!int_compare(a, b, &order))
+        return false;
+    *out = onnx_plain(order < 0);
+    return true;
+}
+
+static bool int_greater(struct onnx_int a, struct onnx_int b, struct onnx_int *out)
+{
+    return int_less(b, a, out);
+}
+
+static float float_add(float a, float b) { return a + b; }
+static float float_sub(float a, float b) { return a - b; }
+static float float_mul(float a, float b) { return a * b; }
+static float float_div(float a, float b) { return a / b; }
+
+struct binary_row {
+    const char *op;
+    bool (*ints)(struct onnx_int a, struct onnx_int b, struct onnx_int *out);
+    float (*floats)(float a, float b);
+};
+
+static const struct binary_row binary_rows[] = {
+    {"Add", int_add, float_add}, {"Sub", int_sub, float_sub}, {"Mul", int_mul, float_mul},
+    {"Div", int_div, float_div}, {"Equal", int_equal, NULL},  {"Less", int_less, NULL},
+    {"Greater", int_greater, NULL},
+};
+
+static const struct binary_row *binary_row_of(const struct onnx_import *import)
+{
+    const struct binary_row *row = binary_rows;
+    while (strcmp(row->op, import->node->proto->op_type) != 0)
+        row++;
+    return row;
+}
+
+bool onnx_fold_binary(struct onnx_import *import)
+{
+    const struct binary_row *row = binary_row_of(import);
+    const struct onnx_const *a = operand(import, 0), *b = operand(import, 1);
+    struct onnx_const out = {0};
+    size_t at_a[ONNX_MAX_AXES], at_b[ONNX_MAX_AXES];
+    void *data;
+    if (!a || !b || a->is_int != b->is_int || (!a->is_int && !row->floats))
+        return onnx_fail(import, "its constants are of types that do not fit");
+    if (!broadcast(import, a->dims, a->rank, b, &out))
+        return false;
+    broadcast_strides(a, &out, at_a);
+    broadcast_strides(b, &out, at_b);
+    out.is_int = a->is_int;
+    data = onnx_const_alloc(import, &out);
+    if (!data)
+        return false;
+    for (size_t k = 0; k < out.count; k++) {
+        size_t i = locate(&out, k, at_a), j = locate(&out, k, at_b);
+        if (!out.is_int)
+            ((float *)data)[k] = row->floats(a->floats[i], b->floats[j]);
+        else if (!row->ints(a->ints[i], b->ints[j], (struct onnx_int *)data + k))
+            return onnx_fail(import, "its result depends on the length of the batch or the "
+                             "sequence in a way that is not supported");
+    }
+    return give(import, 0, &out);
+}
+
+bool onnx_fold_where(struct onnx_import *import)
+{
+    const struct onnx_const *c = operand(import, 0), *a = operand(import, 1), *b = operand(import, 2);
+    struct onnx_const out = {0};
+    size_t at[3][ONNX_MAX_AXES];
+    uint8_t *data;
+    if (!c || !a || !b || !c->is_int || a->is_int != b->is_int)
+        return onnx_fail(import, "its constants are of types that do not fit");
+    if (!broadcast(import, a->dims, a->rank, b, &out) ||
+        !broadcast(import, out.dims, out.rank, c, &out))
+        return false;
+    broadcast_strides(c, &out, at[0]);
+    broadcast_strides(a, &out, at[1]);
+    broadcast_strides(b, &out, at[2]);
+    out.is_int = a->is_int;
+    data = onnx_const_alloc(import, &out);
+    for (size_t k = 0; data && k < out.count; k++) {
+        bool chosen = !onnx_same(c->ints[locate(&out, k, at[0])], onnx_plain(0));
+        const struct onnx_const *from = chosen ? a : b;
+        size_t size = element_size(from);
+        memcpy(data + k * size, bytes_of(from) + locate(&out, k, at[chosen ? 1 : 2]) * size, size);
+    }
+    return data && give(import, 0, &out);
+}
+
+bool onnx_fold_not(struct onnx_import *import)
+{
+    const struct onnx_const *in = operand(import, 0);
+    struct onnx_const out = *in;
+    struct onnx_int *data;
+    if (!in->is_int)
+        return onnx_fail(import, "its constant is not boolean");
+    data = onnx_const_alloc(import, &out);
+    for (size_t k = 0; data && k < out.count; k++)
+        data[k] = onnx_plain(onnx_same(in->ints[k], onnx_plain(0)));
+    return data && give(import, 0, &out);
+}
+
+bool onnx_fold_neg(struct onnx_import *import)
+{
+    const struct onnx_const *in = operand(import, 0);
+    struct onnx_const out = *in;
+    void *data = onnx_const_alloc(import, &out);
+    for (size_t k = 0; data && k < out.count; k++) {
+        if (!in->is_int)
+            ((float *)data)[k] = -in->floats[k];
+        else if (!int_mul(in->ints[k], onnx_plain(-1), (struct onnx_int *)data + k))
+            return onnx_fail(import, "its constant is too large");
+    }
+    return data && give(import, 0, &out);
+}
+
+static bool int_of(const struct onnx_const *in, size_t k, struct onnx_int *out)
+{
+    if (in->is_int)
+        *out = in->ints[k];
+    else if (fabsf(in->floats[k]) < 0x1p62f)
+        *out = onnx_plain((int64_t)in->floats[k]);
+    else
+        return false;
+    return true;
+}
+
+static bool is_zero(const struct onnx_const *in, size_t k)
+{
+    return in->is_int ? onnx_same(in->ints[k], onnx_plain(0)) : in->floats[k] == 0;
+}
+
+static bool cast_to_int(struct onnx_import *import, const struct onnx_const *in, bool to_bool,
+                        struct onnx_int *data)
+{
+    for (size_t k = 0; k < in->count; k++) {
+        if (to_bool)
+            data[k] = onnx_plain(!is_zero(in, k));
+        else if (!int_of(in, k, &data[k]))
+            return onnx_fail(import, "its constant is no whole number of 64 bits");
+    }
+    return true;
+}
+
+static bool cast_to_float(struct onnx_import *import, const struct onnx_const *in, float *data)
+{
+    for (size_t k = 0; k < in->count; k++) {
+        if (!onnx_is_plain(in->ints[k]))
+            return onnx_fail(import, "a size of the batch or the sequence becomes a number of the "
+                             "computation, which is not supported");
+        data[k] = (float)in->ints[k].offset;
+    }
+    return true;
+}
+
+bool onnx_fold_cast(struct onnx_import *import)
+{
+    const struct onnx_const *in = operand(import, 0);
+    int64_t to = onnx_attribute_int(import, "to", 0);
+    struct onnx_const out = *in;
+    void *data;
+    if (to < ONNX_FLOAT || to > ONNX_BFLOAT16 || to == 8 || to == 14 || to == 15)
+        return onnx_fail(import, "to = %" PRId64 " is no supported type", to);
+    out.is_int = !(to == ONNX_FLOAT || to == ONNX_DOUBLE || to == ONNX_FLOAT16 || to == ONNX_BFLOAT16);
+    if (out.is_int == in->is_int && to != ONNX_BOOL)
+        return give(import, 0, in);
+    data = onnx_const_alloc(import, &out);
+    return data &&
+           (out.is_int ? cast_to_int(import, in, to == ONNX_BOOL, data)
+                       : cast_to_float(import, in, data)) &&
+           give(import, 0, &out);
+}

@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What the files of the ONNX importer share: the graph with its names resolved, and
+ * what is known of each ONNX value while the graph is walked.
+ */
+#ifndef LSTMRUN_FORMATS_ONNX_INTERNAL_H
+#define LSTMRUN_FORMATS_ONNX_INTERNAL_H
+
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "formats/import_common.h"
+#include "onnx.pb-c.h"
+
+enum {
+    ONNX_MAX_AXES = 8,
+    ONNX_MIN_OPSET = 7, /* before, broadcasting and recurrent nodes had other rules */
+    ONNX_ABSENT = -1,   /* an input that a node leaves out */
+};
+
+/* Numbers of ONNX's TensorProto.DataType. */
+enum onnx_dtype {
+    ONNX_FLOAT = 1, ONNX_UINT8 = 2, ONNX_INT8 = 3, ONNX_UINT16 = 4, ONNX_INT16 = 5,
+    ONNX_INT32 = 6, ONNX_INT64 = 7, ONNX_BOOL = 9, ONNX_FLOAT16 = 10, ONNX_DOUBLE = 11,
+    ONNX_UINT32 = 12, ONNX_UINT64 = 13, ONNX_BFLOAT16 = 16,
+};
+
+/* ---- memory -------------------------------------------------------------- */
+
+/* Everything made during an import lies here and ends with it. `left` bounds what a
+ * file can make the importer ask for. */
+struct onnx_arena {
+    struct onnx_chunk *chunks;
+    size_t left;
+};
+
+void *onnx_arena_alloc(struct onnx_arena *arena, size_t n, size_t size); /* zeroed; NULL: none left */
+void onnx_arena_release(struct onnx_arena *arena, struct onnx_chunk *down_to);
+
+/* ---- values -------------------------------------------------------------- */
+
+/* A whole number known up to the run-time sizes: factor · T^times · B^batches + offset.
+ * Plain numbers have factor 0. */
+struct onnx_int {
+    int64_t factor, offset;
+    uint32_t times, batches;
+};
+
+/* A constant. Along a dimension of run-time size all elements are equal and one of them
+ * is stored. */
+struct onnx_const {
+    bool is_int; /* `ints` (bool too), else `floats` */
+    uint32_t rank;
+    struct onnx_int dims[ONNX_MAX_AXES];
+    size_t count; /* stored elements */
+    const float *floats;
+    const struct onnx_int *ints;
+};
+
+enum onnx_axis_kind { AXIS_FEATURE, AXIS_TIME, AXIS_BATCH, AXIS_TIME_BATCH, AXIS_BATCH_TIME };
+
+struct onnx_axis {
+    enum onnx_axis_kind kind;
+    uint32_t size; /* of a feature axis */
+};
+
+/* What runs: frames of a model value, seen through ONNX axes. The feature axes in their
+ * order are the frame, row-major; where time and batch stand between them is layout only. */
+struct onnx_frames {
+    uint32_t value;
+    bool once;   /* one frame a run */
+    bool is_int; /* whole numbers: tokens */
+    uint32_t n_axes;
+    struct onnx_axis axes[ONNX_MAX_AXES];
+    /* A product along the last axis not yet emitted, so that its bias can join it:
+     * [n_out][size of the axis]. Only the Add of a bias sees it; onnx_handle emits it before
+     * anything else looks. */
+    const float *weights;
+    uint32_t n_out;
+};
+
+/* What cannot be computed with, only handed to the place made for it. */
+enum onnx_role { ROLE_STATE, ROLE_LENGTHS, ROLE_CELL };
+
+enum onnx_kind { ONNX_UNKNOWN, ONNX_CONST, ONNX_FRAMES, ONNX_OPAQUE };
+
+struct onnx_value {
+    const char *name;
+    int64_t producer; /* node index, or -1 */
+    uint32_t slot;    /* which output of it */
+    uint32_t n_uses;  /* by live nodes and the graph's outputs */
+    const Onnx__TensorProto *initializer;
+    const Onnx__ValueInfoProto *input;
+    enum onnx_kind kind;
+    union {
+        struct onnx_const constant;
+        struct onnx_frames frames;
+        enum onnx_role role;
+    } as;
+};
+
+struct onnx_node {
+    const Onnx__NodeProto *proto;
+    const char *name; /* its own, or its first output's */
+    uint32_t n_inputs, n_outputs;
+    int32_t *inputs; /* values, or ONNX_ABSENT */
+    int32_t *outputs;
+    bool live; /* the model's output depends on it */
+};
+
+/* ---- the import ---------------------------------------------------------- */
+
+/* A layer to be: nothing reaches the builder before the whole graph has been understood. */
+struct onnx_layer {
+    struct model_layer_spec spec;
+    struct import_cell cells[2];
+    uint32_t n_cells;
+    struct {
+        const char *suffix;
+        const float *data; /* NULL: absent */
+        uint32_t rank, dims[2];
+    } tensors[2];
+    uint32_t n_tensors;
+};
+
+struct onnx_text_list {
+    const char *text;
+    struct onnx_text_list *next;
+};
+
+struct onnx_import {
+    struct import_source source; /* notes are kept until the import has succeeded */
+    struct import_error *error;
+    struct onnx_arena arena;
+    const Onnx__ModelProto *model;
+    int64_t opset;
+    struct onnx_value *values;
+    uint32_t n_values;
+    struct onnx_node *nodes;
+    uint32_t n_nodes, n_done; /* nodes; understood by this attempt */
+    const struct onnx_node *node; /* the one being looked at */
+    int32_t input, output;        /* values */
+    bool has_states;              /* the graph has inputs for recurrent states */
+    int64_t frozen_time, frozen_batch; /* sizes that the exporter wrote down; 0: none */
+    struct onnx_layer **layers;
+    uint32_t n_layers;
+    struct model_value input_frame;
+    struct onnx_text_list *notes, **notes_end;
+};
+
+/* "node 'x' (Gemm): " and the message. Returns false. */
+bool onnx_fail(struct onnx_import *import, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+bool onnx_no_memory(struct onnx_import *import);
+void onnx_note(struct onnx_import *import, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+void *onnx_alloc(struct onnx_import *import, size_t n, size_t size); /* NULL: error set */
+
+/* Attributes; their types have been checked against the operator's row. */
+const Onnx__AttributeProto *onnx_attribute(const struct onnx_import *import, const char *name);
+int64_t onnx_attribute_int(const struct onnx_import *import, const char *name, int64_t otherwise);
+float onnx_attribute_float(const struct onnx_import *import, const char *name, float otherwise);
+
+/* Input `i` of the current node, NULL if absent. */
+struct onnx_value *onnx_input(const struct onnx_import *import, uint32_t i);
+struct onnx_value *onnx_output(const struct onnx_import *import, uint32_t i);
+bool onnx_used(const struct onnx_import *import, uint32_t i); /* somebody reads output i */
+
+/* ---- onnx_const.c -------------------------------------------------------- */
+
+struct onnx_int onnx_plain(int64_t value);
+bool onnx_is_plain(struct onnx_int a);
+bool onnx_same(struct onnx_int a, struct onnx_int b);
+size_t onnx_extent(const struct onnx_const *c, uint32_t axis); /* stored elements along it */
+struct onnx_int onnx_axis_size(struct onnx_axis axis);
+
+/* An initialiser or attribute as a constant. */
+bool onnx_decode(struct onnx_import *import, const Onnx__TensorProto *tensor, const char *name,
+                 struct onnx_const *out);
+
+/* Set count from dims and make room: floats or ints, whichever is_int says; NULL: error. */
+void *onnx_const_alloc(struct onnx_import *import, struct onnx_const *c);
+
+/* Whole numbers that a node has as constant input `i` or, before opset `since`, as attribute
+ * `name`. *list_out is NULL when absent. False: error. */
+bool onnx_int_list(struct onnx_import *import, uint32_t i, const char *name,
+                   const struct onnx_int **list_out, uint32_t *n_out);
+/* The same, each a plain number. */
+bool onnx_plain_list(struct onnx_import *import, uint32_t i, const char *name,
+                     const int64_t **list_out, uint32_t *n_out);
+
+/* -rank ≤ axis < rank to an index; UINT32_MAX if it is none. */
+uint32_t onnx_axis_index(int64_t axis, uint32_t rank);
+
+/* ---- onnx_fold.c: operators on constants --------------------------------- */
+
+typedef bool onnx_handler(struct onnx_import *import);
+
+onnx_handler onnx_fold_constant, onnx_fold_shape, onnx_fold_size, onnx_fold_gather, onnx_fold_concat,
+    onnx_fold_slice, onnx_fold_unsqueeze, onnx_fold_squeeze, onnx_fold_reshape, onnx_fold_transpose,
+    onnx_fold_cast, onnx_fold_fill, onnx_fold_expand, onnx_fold_range, onnx_fold_binary,
+    onnx_fold_where, onnx_fold_not, onnx_fold_neg, onnx_fold_split, onnx_fold_same;
+
+/* One axis of a Slice: elements start, start + step … as plain numbers along `extent`. */
+struct onnx_range {
+    uint32_t axis;
+    struct onnx_int start, end;
+    int64_t step;
+};
+
+/* The Slice at hand as ranges, at most ONNX_MAX_AXES. */
+bool onnx_slice_ranges(struct onnx_import *import, uint32_t rank, struct onnx_range *ranges,
+                       uint32_t *n_out);
+/* start and count (may be 0) along `extent` elements, both ends clamped as ONNX does. */
+void onnx_clamp_range(int64_t start, int64_t end, int64_t step, int64_t extent,
+                      int64_t *start_out, int64_t *count_out);
+/* The sizes a Split at hand asks for along `extent` elements. */
+bool onnx_split_sizes(struct onnx_import *import, int64_t extent, const int64_t **sizes_out);
+
+/* ---- onnx_emit.c: layers to be ------------------------------------------- */
+
+/* A layer on frames `in`, of the same shape and time as they; the caller changes what
+ * differs and then adds it. NULL: out of memory. */
+struct onnx_layer *onnx_layer_on(struct onnx_import *import, uint32_t type, uint32_t value);
+/* Returns the value with the layer's output, MODEL_NONE after an error. */
+uint32_t onnx_layer_add(struct onnx_import *import, struct onnx_layer *layer);
+struct model_value onnx_frame_of(const struct onnx_import *import, uint32_t value);
+
+/* Product of the feature axes from `begin` to before `end`. */
+bool onnx_features(struct onnx_import *import, const struct onnx_frames *frames, uint32_t begin,
+                   uint32_t end, uint32_t *size_out);
+/* The frames' value with a frame of this shape: a reshape layer is added if need be. */
+bool onnx_shaped(struct onnx_import *import, struct onnx_frames *frames, uint32_t rank,
+                 const uint32_t *dims);
+/* The frame as [n] or [before][n] or [before][n][after] around feature axis `axis`;
+ * *frame_axis_out is n's place. */
+bool onnx_shaped_around(struct onnx_import *import, struct onnx_frames *frames, uint32_t axis,
+                        uint32_t *frame_axis_out);
+/* Emit the product that was waiting for its bias, if any: [n_out] or NULL. */
+bool onnx_settle(struct onnx_import *import, struct onnx_frames *frames, const float *bias);
+bool onnx_emit_slice(struct onnx_import *import, struct onnx_frames *frames, uint32_t axis,
+                     const uint32_t start_count_step[3]);
+bool onnx_emit_concat(struct onnx_import *import, const struct onnx_frames *parts, uint32_t n_parts,
+                      uint32_t axis, struct onnx_frames *out);
+bool onnx_emit_sequence(struct onnx_import *import, struct onnx_frames *frames, uint32_t type);
+/* x · scale + shift for each of the frame's n last elements; either may be NULL. */
+bool onnx_emit_scale(struct onnx_import *import, struct onnx_frames *frames, uint32_t n,
+                     const float *scale, const float *shift);
+bool onnx_emit_activation(struct onnx_import *import, struct onnx_frames *frames,
+                          uint32_t activation, float alpha, float beta);
+/* Everything into the builder. */
+bool onnx_flush(struct onnx_import *import, struct model_builder *builder);
+/* A copy that FORMAT.md allows as a name: UTF-8 without control characters, cut at a
+ * sensible length. NULL: out of memory. */
+const char *onnx_clean_text(struct onnx_import *import, const char *text, size_t n_max);
+
+/* ---- layers: frames in, frames out --------------------------------------- */
+
+void onnx_set_frames(struct onnx_value *value, const struct onnx_frames *frames);
+
+/* onnx_layout.c */
+onnx_handler onnx_lay_transpose, onnx_lay_squeeze, onnx_lay_unsqueeze, onnx_lay_reshape,
+    onnx_lay_flatten, onnx_lay_expand, onnx_lay_identity, onnx_lay_cast, onnx_lay_dropout;
+/* onnx_select.c */
+onnx_handler onnx_lay_slice, onnx_lay_gather, onnx_lay_split, onnx_lay_concat, onnx_lay_reduce,
+    onnx_lay_global_pool;
+/* onnx_math.c */
+onnx_handler onnx_lay_gemm, onnx_lay_matmul, onnx_lay_binary, onnx_lay_activation, onnx_lay_softmax,
+    onnx_lay_layer_norm, onnx_lay_batch_norm, onnx_lay_neg, onnx_lay_hard_swish;
+/* onnx_rnn.c */
+onnx_handler onnx_lay_rnn;
+
+/* onnx_layers.c: understand the current node. */
+bool onnx_handle(struct onnx_import *import);
+
+#endif

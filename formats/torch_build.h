@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * From modules of PyTorch's names to layers of a model: what one entry of the spec's
+ * "layers" makes, and the state that goes from one entry to the next.
+ */
+#ifndef LSTMRUN_FORMATS_TORCH_BUILD_H
+#define LSTMRUN_FORMATS_TORCH_BUILD_H
+
+#include <jansson.h>
+
+#include "formats/import.h"
+#include "formats/torch_modules.h"
+
+/* The model under construction. */
+struct torch_work {
+    const struct import_source *source;
+    struct model_builder *builder;
+    struct import_error *error;
+    const json_t *spec;
+    const struct torch_modules *modules;
+    json_t *names;    /* layer name → value, for "inputs" in the spec */
+    uint32_t current; /* the value that the next layer reads if it does not say */
+    const char *current_name;
+};
+
+/* These return false after a failure, with a sentence in work->error. */
+
+bool torch_out_of_memory(const struct torch_work *work);
+
+/* The shape of a value. */
+bool torch_value(const struct torch_work *work, uint32_t value, struct model_value *out);
+
+/* Add `layer`, make it the current value and remember its name. */
+bool torch_add_layer(struct torch_work *work, struct model_layer_spec *layer);
+
+/* What an entry of "layers" says; `index` is its place, for names and messages. */
+bool torch_add_entry(struct torch_work *work, json_t *entry, size_t index);
+
+/* A softmax over the current value. */
+bool torch_add_softmax(struct torch_work *work);
+
+/* A tensor of `n` numbers from a number or a list; no `value`: MODEL_NONE. */
+bool torch_add_row(const struct torch_work *work, const json_t *value, const char *name, uint32_t n,
+                   uint32_t *slot_out);
+
+#endif

@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Estimates and choices. The constants are those measured on a server core at 3.7 GHz
+ * (DESIGN §6); what matters is their proportion.
+ */
+#include "runtime/choose.h"
+
+#include <string.h>
+
+struct machine machine_of(uint32_t lanes, uint32_t cores, size_t l1d, size_t l2, size_t l3)
+{
+    struct machine machine = {.cores = cores ? cores : 1, .lanes = lanes, .l1d = l1d, .l2 = l2,
+                              .l3 = l3, .l1_gbs = 290, .l2_gbs = 160, .l3_gbs = 29,
+                              .dram_gbs = 16, .fork_ns = 2500, .barrier_ns = 150, .fma_ns = 1.1,
+                              .cell_ns = 40};
+    if (lanes == 1) { /* fmaf is a library call on most baselines */
+        machine.gflops = 0.5;
+        machine.act_ns = 120;
+        machine.fma_ns = 4;
+    } else {
+        machine.gflops = 14.0 * lanes;
+        machine.act_ns = 16.0 / lanes;
+    }
+    return machine;
+}
+
+const char *machine_level(const struct machine *machine, double bytes)
+{
+    if (bytes <= 0.75 * (double)machine->l1d)
+        return "L1";
+    if (bytes <= 0.85 * (double)machine->l2)
+        return "L2";
+    return bytes <= 0.85 * (double)machine->l3 ? "L3" : "DRAM";
+}
+
+/* Sweeping in alternating direction keeps a cache's worth of the set from pass to pass. */
+static double sweep_ns(const struct machine *machine, double bytes)
+{
+    if (bytes <= 0.75 * (double)machine->l1d)
+        return bytes / machine->l1_gbs;
+    const double kept = bytes < 0.85 * (double)machine->l2 ? bytes : 0.75 * (double)machine->l2;
+    const double rest = bytes - kept;
+    const double beyond = bytes <= (double)machine->l3 ? machine->l3_gbs : machine->dram_gbs;
+    return kept / machine->l2_gbs + rest / beyond;
+}
+
+static double larger(double a, double b)
+{
+    return a > b ? a : b;
+}
+
+/* Threads beyond the cores take turns. */
+static double turns(const struct machine *machine, uint32_t threads)
+{
+    return threads <= machine->cores ? 1 : (double)threads / machine->cores * 1.5;
+}
+
+/* Frame layers: rows are shared out, weights stay in place while rows stream. */
+static double cost_frames(const struct machine *machine, const struct layer_cost *layer,
+                          double rows, uint32_t workers)
+{
+    const double share = rows / workers < 1 ? 1 : rows / workers;
+    const double passes = share / 6 < 1 ? 1 : share / 6;
+    const double work = share * layer->flops_x / machine->gflops;
+    return larger(work, passes * sweep_ns(machine, layer->weight_bytes_x)) +
+           share * layer->units * 0.2 * machine->act_ns;
+}
+
+/* One step of one direction for `items` items by `group` threads. */
+static double cost_step(const struct machine *machine, const struct layer_cost *layer,
+                        double items, uint32_t group, bool hoisted)
+{
+    const double flops = layer->flops_h + (hoisted ? 0 : layer->flops_x);
+    const double bytes = layer->weight_bytes_h + (hoisted ? 0 : layer->weight_bytes_x);
+    const double chain = layer->chain_h + (hoisted ? 0 : layer->chain_x);
+    const double work = larger(items * flops / machine->gflops / group,
+                               sweep_ns(machine, bytes / group)) +
+                        items * layer->units * machine->act_ns / group;
+    const double latency = chain * machine->fma_ns + machine->cell_ns;
+    double ahead = 0;
+    if (hoisted)
+        ahead = larger(items * layer->flops_x / machine->gflops / group,
+                       sweep_ns(machine, layer->weight_bytes_x / group) * items / HOIST_ROWS);
+    return larger(work, latency) + ahead + (group > 1 ? machine->barrier_ns : 0);
+}
+
+double cost_layer(const struct machine *machine, const struct layer_cost *layer, size_t items,
+                  size_t steps, struct split split)
+{
+    const bool team = split.mode == SPLIT_TEAM;
+    const uint32_t threads = team ? split.threads : 1;
+    if (split.mode == SPLIT_ITEMS)
+        items = (items + split.threads - 1) / split.threads;
+    const double slow = turns(machine, split.mode == SPLIT_NONE ? 1 : split.threads);
+    const double join = team ? machine->barrier_ns : 0;
+    if (layer->flops_h <= 0)
+        return slow * cost_frames(machine, layer, (double)(items * steps), threads) + join;
+    const bool both = layer->directions == 2;
+    const bool apart = both && threads > 1;
+    const uint32_t group = !layer->fused ? 1 : apart ? threads / 2 : threads;
+    const bool hoisted = layer->fused && choose_hoist(items, steps, 6) > 0;
+    const double step = cost_step(machine, layer, (double)items, group, hoisted);
+    return slow * (double)steps * step * (both && !apart ? 2 : 1) + join;
+}
+
+double cost_model(const struct machine *machine, const struct layer_cost *layers, size_t n_layers,
+                  size_t items, size_t steps, struct split split)
+{
+    double sum = split.mode == SPLIT_NONE ? 0 : machine->fork_ns;
+    for (size_t i = 0; i < n_layers; i++)
+        sum += cost_layer(machine, &layers[i], items, steps, split);
+    return sum;
+}
+
+struct split choose_split(const struct machine *machine, const struct layer_cost *layers,
+                          size_t n_layers, size_t items, size_t steps, uint32_t threads)
+{
+    const double margin = 0.9;
+    struct split best = {SPLIT_NONE, 1};
+    double least = cost_model(machine, layers, n_layers, items, steps, best);
+    const uint32_t most = threads < machine->cores ? threads : machine->cores;
+    for (uint32_t n = 2; n <= most; n++)
+        for (int mode = SPLIT_ITEMS; mode <= SPLIT_TEAM; mode++) {
+            const struct split split = {(enum split_mode)mode, n};
+            if (mode == SPLIT_ITEMS && n > items)
+                continue;
+            const double cost = cost_model(machine, layers, n_layers, items, steps, split);
+            if (cost < margin * least) {
+                least = cost;
+                best = split;
+            }
+        }
+    return best;
+}
+
+/* ---- the table ------------------------------------------------------------------ */
+
+static size_t item_class(size_t items)
+{
+    size_t class = 0;
+    while (items > 1 && class < SPLIT_ITEM_CLASSES - 1) {
+        items /= 2;
+        class ++;
+    }
+    return class;
+}
+
+static size_t step_class(size_t steps)
+{
+    return steps < 2 ? 0 : steps < 8 ? 1 : steps < 32 ? 2 : 3;
+}
+
+struct split split_lookup(const struct split_table *table, size_t items, size_t steps)
+{
+    return table->of[item_class(items)][step_class(steps)];
+}
+
+void split_fill(struct split_table *table, const struct machine *machine,
+                const struct layer_cost *layers, size_t n_layers, uint32_t threads)
+{
+    static const size_t steps[SPLIT_STEP_CLASSES] = {1, 4, 16, 64};
+    for (size_t i = 0; i < SPLIT_ITEM_CLASSES; i++)
+        for (size_t s = 0; s < SPLIT_STEP_CLASSES; s++)
+            table->of[i][s] = choose_split(machine, layers, n_layers, (size_t)1 << i, steps[s],
+                                           threads);
+}
+
+size_t choose_hoist(size_t items, size_t steps, size_t tile)
+{
+    if (items == 0 || items >= tile || steps < 2)
+        return 0;
+    const size_t fit = HOIST_ROWS / items;
+    return fit < steps ? fit : steps;
+}

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The cost model: pure functions from a problem and a machine record to estimates,
+ * choices and reasons. No clock, no memory, no system call.
+ */
+#ifndef LSTMRUN_RUNTIME_CHOOSE_H
+#define LSTMRUN_RUNTIME_CHOOSE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Shape of the runs a plan is made for. */
+struct plan_problem {
+    size_t items, steps;
+    uint32_t threads; /* upper limit, ≥ 1 */
+};
+
+/* One core of the machine, in the units that the estimates need. */
+struct machine {
+    uint32_t cores;
+    uint32_t lanes;           /* floats in a register of the chosen instruction set */
+    size_t l1d, l2, l3;       /* bytes */
+    double gflops;            /* fma peak, from registers */
+    double l1_gbs, l2_gbs, l3_gbs, dram_gbs; /* read bandwidth */
+    double act_ns;            /* one hidden unit's activations and cell update */
+    double fork_ns;           /* waking a team for a run */
+    double barrier_ns;        /* one barrier among the awake */
+    double fma_ns, cell_ns;   /* latency of one fma; of a unit's activations and update */
+};
+
+/* What a layer costs, per step and item unless said otherwise. */
+struct layer_cost {
+    double flops_x;      /* input part: may be done for many steps at once */
+    double flops_h;      /* recurrent part; 0 for layers without */
+    double weight_bytes_x, weight_bytes_h; /* packed; read once a pass */
+    double chain_x, chain_h; /* terms of one sum: additions that wait for each other */
+    double units;        /* activations and cell updates */
+    uint32_t directions; /* 2: two independent halves */
+    bool fused;          /* splits over hidden units */
+};
+
+enum split_mode {
+    SPLIT_NONE,  /* one thread */
+    SPLIT_ITEMS, /* each thread runs the whole model on a share of the items */
+    SPLIT_TEAM   /* all threads share each layer: directions, then hidden units */
+};
+
+struct split {
+    enum split_mode mode;
+    uint32_t threads;
+};
+
+struct machine machine_of(uint32_t lanes, uint32_t cores, size_t l1d, size_t l2, size_t l3);
+
+/* Where a set of this many bytes lives while it is swept again and again. */
+const char *machine_level(const struct machine *machine, double bytes);
+
+/* Nanoseconds for one pass over all steps of one run of `items` items. */
+double cost_layer(const struct machine *machine, const struct layer_cost *layer, size_t items,
+                  size_t steps, struct split split);
+
+/* The whole model, with the cost of waking and joining the threads. */
+double cost_model(const struct machine *machine, const struct layer_cost *layers, size_t n_layers,
+                  size_t items, size_t steps, struct split split);
+
+/* Cheapest split that uses at most `threads`. A second thread must win by a tenth to be
+ * taken: estimates err, and an idle core is worth something. */
+struct split choose_split(const struct machine *machine, const struct layer_cost *layers,
+                          size_t n_layers, size_t items, size_t steps, uint32_t threads);
+
+/* choose_split for items 1, 2, 4 … and steps 1, 4, 16, 64 …, so that a run only looks up. */
+enum { SPLIT_ITEM_CLASSES = 12, SPLIT_STEP_CLASSES = 4 };
+
+struct split_table {
+    struct split of[SPLIT_ITEM_CLASSES][SPLIT_STEP_CLASSES];
+};
+
+struct split split_lookup(const struct split_table *table, size_t items, size_t steps);
+void split_fill(struct split_table *table, const struct machine *machine,
+                const struct layer_cost *layers, size_t n_layers, uint32_t threads);
+
+/* Steps of which the input part of a recurrent product is computed ahead, for a tile of
+ * `tile` rows: 0 when the items alone fill the tile, so that nothing is gained. */
+size_t choose_hoist(size_t items, size_t steps, size_t tile);
+
+enum { HOIST_ROWS = 64 };
+
+#endif

@@ -1,0 +1,392 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * lstm, gru and rnn: what the file must say of them, their cost, their packing. How
+ * they step is in recurrent_run.c.
+ */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "runtime/error.h"
+#include "runtime/layer_types.h"
+#include "runtime/model.h"
+#include "runtime/plan.h"
+
+static uint32_t gates_of(uint32_t type)
+{
+    return type == MODEL_LSTM ? 4 : type == MODEL_GRU ? 3 : 1;
+}
+
+static uint32_t acts_of(uint32_t type)
+{
+    return type == MODEL_LSTM ? 3 : type == MODEL_GRU ? 2 : 1;
+}
+
+static uint32_t directions_of(const struct layer *layer)
+{
+    return layer->spec.params[MODEL_RNN_DIRECTION] == MODEL_BIDIRECTIONAL ? 2 : 1;
+}
+
+/* ---- check ------------------------------------------------------------------ */
+
+static lstm_status check_flags(const struct layer *layer, lstm_error *error)
+{
+    const uint32_t flags = layer->spec.params[MODEL_RNN_FLAGS];
+    const uint32_t known = layer->spec.type == MODEL_LSTM  ? MODEL_FLAG_COUPLED
+                           : layer->spec.type == MODEL_GRU ? MODEL_FLAG_RESET_AFTER
+                                                           : 0;
+    if (flags & ~known)
+        return error_layer(error, RULE_UNUSED, layer, "flags 0x%x are not known for this type",
+                           (unsigned)(flags & ~known));
+    return LSTM_OK;
+}
+
+static lstm_status check_words(const struct layer *layer, lstm_error *error)
+{
+    const uint32_t *words = layer->spec.params;
+    const uint32_t rule = RULE_WORDS + layer->spec.type;
+    const float clip = layer_float(words[MODEL_RNN_CLIP]);
+    if (!words[MODEL_RNN_HIDDEN] || words[MODEL_RNN_HIDDEN] > MODEL_MAX_DIM)
+        return error_layer(error, rule, layer, "%u hidden units, expected 1 to %u",
+                           (unsigned)words[MODEL_RNN_HIDDEN], (unsigned)MODEL_MAX_DIM);
+    if (words[MODEL_RNN_DIRECTION] > MODEL_BIDIRECTIONAL)
+        return error_layer(error, rule, layer, "direction %u, expected 0, 1 or 2",
+                           (unsigned)words[MODEL_RNN_DIRECTION]);
+    if (words[MODEL_RNN_CLIP] && !(isfinite(clip) && clip > 0))
+        return error_layer(error, rule, layer, "clip %g, expected 0 or a positive number",
+                           (double)clip);
+    const lstm_status status = check_flags(layer, error);
+    return status != LSTM_OK
+               ? status
+               : check_words_unused(layer,
+                                    MODEL_RNN_ACTS + directions_of(layer) * MODEL_RNN_ACTS_STRIDE,
+                                    error);
+}
+
+static lstm_status check_acts(const struct layer *layer, uint32_t direction, lstm_error *error)
+{
+    const uint32_t *words =
+        layer->spec.params + MODEL_RNN_ACTS + direction * MODEL_RNN_ACTS_STRIDE;
+    const uint32_t n = acts_of(layer->spec.type);
+    if (words[0] >> (8 * n))
+        return error_layer(error, RULE_UNUSED, layer, "unused activation bytes must be 0");
+    for (uint32_t i = 0; i < 3; i++) {
+        const uint32_t *alpha_beta = words + 1 + 2 * i;
+        if (i >= n && (alpha_beta[0] || alpha_beta[1]))
+            return error_layer(error, RULE_UNUSED, layer, "unused alpha and beta must be 0");
+        if (i >= n)
+            continue;
+        const lstm_status status =
+            check_activation(layer, words[0] >> (8 * i) & 0xff, alpha_beta, error);
+        if (status != LSTM_OK)
+            return status;
+    }
+    return LSTM_OK;
+}
+
+/* R: the first dimension of the first direction's projection, else H. */
+static uint32_t recurrent_width(const struct lstm_model *model, const struct layer *layer)
+{
+    if (layer->spec.type != MODEL_LSTM || !layer_has(layer, MODEL_SLOT_PROJECTION))
+        return layer->spec.params[MODEL_RNN_HIDDEN];
+    struct model_tensor projection;
+    model_get_tensor(&model->view, layer->spec.tensors[MODEL_SLOT_PROJECTION], &projection);
+    return projection.dims[0];
+}
+
+static lstm_status check_peephole(const struct lstm_model *model, const struct layer *layer,
+                                  uint32_t slot, lstm_error *error)
+{
+    const uint32_t hidden = layer->spec.params[MODEL_RNN_HIDDEN];
+    const bool after = layer->spec.params[MODEL_RNN_FLAGS] & MODEL_FLAG_RESET_AFTER;
+    if (layer->spec.type == MODEL_LSTM)
+        return check_tensor(model, layer, slot, false, 2, (uint32_t[]){3, hidden}, error);
+    if (layer->spec.type == MODEL_GRU && after)
+        return check_tensor(model, layer, slot, false, 2, (uint32_t[]){1, hidden}, error);
+    return check_slot_empty(layer, slot, error);
+}
+
+static lstm_status check_direction(const struct lstm_model *model, struct layer *layer,
+                                   uint32_t direction, lstm_error *error)
+{
+    const uint32_t hidden = layer->spec.params[MODEL_RNN_HIDDEN];
+    const uint32_t gates = gates_of(layer->spec.type);
+    const uint32_t width = recurrent_width(model, layer);
+    const uint32_t first = direction * MODEL_RNN_SLOTS;
+    const bool lstm = layer->spec.type == MODEL_LSTM;
+    const bool projected = lstm && layer_has(layer, MODEL_SLOT_PROJECTION);
+    if (width > MODEL_MAX_DIM - layer->in.dims[0])
+        return error_layer(error, RULE_SHAPES + layer->spec.type, layer, "too many columns");
+    const uint32_t columns = width + layer->in.dims[0];
+    lstm_status status = check_acts(layer, direction, error);
+    if (status == LSTM_OK)
+        status = check_tensor(model, layer, first + MODEL_SLOT_W, true, 3,
+                              (uint32_t[]){gates, hidden, columns}, error);
+    if (status == LSTM_OK)
+        status = check_tensor(model, layer, first + MODEL_SLOT_BIAS, false, 2,
+                              (uint32_t[]){gates, hidden}, error);
+    if (status == LSTM_OK)
+        status = check_peephole(model, layer, first + MODEL_SLOT_PEEPHOLE, error);
+    if (status == LSTM_OK)
+        status = projected ? check_tensor(model, layer, first + MODEL_SLOT_PROJECTION, true, 2,
+                                          (uint32_t[]){width, hidden}, error)
+                           : check_slot_empty(layer, first + MODEL_SLOT_PROJECTION, error);
+    if (status == LSTM_OK)
+        status = check_tensor(model, layer, first + MODEL_SLOT_H0, false, 1, &width, error);
+    if (status == LSTM_OK)
+        status = lstm ? check_tensor(model, layer, first + MODEL_SLOT_C0, false, 1, &hidden, error)
+                      : check_slot_empty(layer, first + MODEL_SLOT_C0, error);
+    layer->state[direction].n_h = width;
+    layer->state[direction].n_c = lstm ? hidden : 0;
+    return status;
+}
+
+static lstm_status check(const struct lstm_model *model, struct layer *layer, lstm_error *error)
+{
+    lstm_status status = check_words(layer, error);
+    const uint32_t n = directions_of(layer);
+    if (status == LSTM_OK)
+        status = check_arity(model, layer, 1, 1, n * MODEL_RNN_SLOTS, error);
+    if (status == LSTM_OK && layer->in.rank != 1)
+        status = error_layer(error, RULE_SHAPES + layer->spec.type, layer,
+                             "the input has rank %u, expected 1", (unsigned)layer->in.rank);
+    if (status == LSTM_OK && layer->in.once)
+        status = error_layer(error, RULE_ONCE, layer, "the input has one frame a run");
+    for (uint32_t d = 0; d < n && status == LSTM_OK; d++)
+        status = check_direction(model, layer, d, error);
+    if (status != LSTM_OK)
+        return status;
+    layer->n_states = n;
+    layer->whole = layer->spec.params[MODEL_RNN_DIRECTION] != MODEL_FORWARD;
+    const uint32_t out = n * recurrent_width(model, layer);
+    status = check_output(layer, 1, &out, error);
+    return status != LSTM_OK ? status : check_once(layer, false, error);
+}
+
+/* ---- for a person -------------------------------------------------------------- */
+
+static void append(char *text, size_t n_bytes, const char *more)
+{
+    const size_t used = strlen(text);
+    snprintf(text + used, n_bytes - used, "%s%s", used ? ", " : "", more);
+}
+
+static bool standard_acts(const struct layer *layer)
+{
+    static const uint32_t standard[] = {
+        [MODEL_LSTM] = MODEL_ACT_SIGMOID | MODEL_ACT_TANH << 8 | MODEL_ACT_TANH << 16,
+        [MODEL_GRU] = MODEL_ACT_SIGMOID | MODEL_ACT_TANH << 8,
+        [MODEL_RNN] = MODEL_ACT_TANH,
+    };
+    for (uint32_t d = 0; d < directions_of(layer); d++)
+        if (layer->spec.params[MODEL_RNN_ACTS + d * MODEL_RNN_ACTS_STRIDE] !=
+            standard[layer->spec.type])
+            return false;
+    return true;
+}
+
+static void describe_acts(const struct layer *layer, char *text, size_t n_bytes)
+{
+    char acts[80] = "";
+    const uint32_t word = layer->spec.params[MODEL_RNN_ACTS];
+    for (uint32_t i = 0; i < acts_of(layer->spec.type); i++) {
+        const size_t used = strlen(acts);
+        snprintf(acts + used, sizeof acts - used, "%s%s", i ? "/" : "",
+                 activation_name(word >> (8 * i) & 0xff));
+    }
+    append(text, n_bytes, acts);
+}
+
+static void describe(const struct layer *layer, char *text, size_t n_bytes)
+{
+    static const char *const directions[] = {"", "reverse", "bidirectional"};
+    const uint32_t *words = layer->spec.params;
+    char part[48];
+    text[0] = 0;
+    snprintf(part, sizeof part, "%u units", (unsigned)words[MODEL_RNN_HIDDEN]);
+    append(text, n_bytes, part);
+    if (words[MODEL_RNN_DIRECTION])
+        append(text, n_bytes, directions[words[MODEL_RNN_DIRECTION]]);
+    if (layer->spec.type == MODEL_GRU)
+        append(text, n_bytes, words[MODEL_RNN_FLAGS] & MODEL_FLAG_RESET_AFTER ? "reset after"
+                                                                            : "reset before");
+    if (layer_has(layer, MODEL_SLOT_PROJECTION)) {
+        snprintf(part, sizeof part, "projection to %zu", layer->state[0].n_h);
+        append(text, n_bytes, part);
+    }
+    if (layer->spec.type == MODEL_LSTM && layer_has(layer, MODEL_SLOT_PEEPHOLE))
+        append(text, n_bytes, "peepholes");
+    if (words[MODEL_RNN_FLAGS] & MODEL_FLAG_COUPLED && layer->spec.type == MODEL_LSTM)
+        append(text, n_bytes, "coupled gates");
+    if (words[MODEL_RNN_CLIP]) {
+        snprintf(part, sizeof part, "clip %g", (double)layer_float(words[MODEL_RNN_CLIP]));
+        append(text, n_bytes, part);
+    }
+    if (!standard_acts(layer))
+        describe_acts(layer, text, n_bytes);
+}
+
+static uint64_t flops(const struct lstm_model *model, const struct layer *layer)
+{
+    const uint64_t hidden = layer->spec.params[MODEL_RNN_HIDDEN];
+    const uint64_t width = layer->state[0].n_h;
+    uint64_t each = 2 * gates_of(layer->spec.type) * hidden * (width + layer->in.size);
+    if (layer_has(layer, MODEL_SLOT_PROJECTION))
+        each += 2 * width * hidden;
+    (void)model;
+    return directions_of(layer) * each;
+}
+
+void layer_initial_state(const struct lstm_model *model, const struct layer *layer,
+                         uint32_t direction, float *h, float *c)
+{
+    const uint32_t first = direction * MODEL_RNN_SLOTS;
+    const float *h0 = model_tensor_data(model, layer, first + MODEL_SLOT_H0);
+    const float *c0 = model_tensor_data(model, layer, first + MODEL_SLOT_C0);
+    for (size_t i = 0; i < layer->state[direction].n_h; i++)
+        h[i] = h0 ? h0[i] : 0;
+    for (size_t i = 0; i < layer->state[direction].n_c; i++)
+        c[i] = c0 ? c0[i] : 0;
+}
+
+/* ---- pack ------------------------------------------------------------------------ */
+
+/* Rows [first, first + n) of W, as the part over h or over x. */
+static struct simd_matrix part(const struct recurrent_op *op, const float *w, size_t first,
+                               size_t n, bool over_x)
+{
+    const size_t stride = op->n_r + op->n_x;
+    return (struct simd_matrix){w + first * stride + (over_x ? op->n_r : 0), stride, n, 1,
+                                over_x ? op->n_x : op->n_r};
+}
+
+/* The standard cell: gates of a unit side by side, for the kernel that does a step. */
+static bool pack_fused(struct plan_builder *builder, const struct recurrent_op *op,
+                       const float *w, const float *bias, struct recurrent_weights *out)
+{
+    struct simd_matrix x = part(op, w, 0, op->hidden, true);
+    struct simd_matrix h = part(op, w, 0, op->hidden, false);
+    const uint32_t widest = builder->plan->lstm->widest;
+    x.columns_each = h.columns_each = 4;
+    return plan_pack(builder, &x, widest, bias, true, &out->x) &&
+           plan_pack(builder, &h, widest, NULL, false, &out->h);
+}
+
+/* Every other cell: gate after gate, [G][H], for a product and then vector operations.
+ * The candidate's part of a gru's R has an input of its own, so it stands apart. */
+static bool pack_general(struct plan_builder *builder, const struct recurrent_op *op,
+                         const float *w, const float *bias, const float *bias_new,
+                         struct recurrent_weights *out)
+{
+    const uint32_t widest = builder->plan->gemm->widest;
+    const size_t all = (size_t)op->gates * op->hidden;
+    const size_t together = op->gates == 3 ? 2 * (size_t)op->hidden : all;
+    const struct simd_matrix x = part(op, w, 0, all, true);
+    const struct simd_matrix h = part(op, w, 0, together, false);
+    if (!plan_pack(builder, &x, widest, bias, true, &out->x) ||
+        !plan_pack(builder, &h, widest, NULL, false, &out->h))
+        return false;
+    if (op->gates != 3)
+        return true;
+    const struct simd_matrix h_new = part(op, w, together, op->hidden, false);
+    return plan_pack(builder, &h_new, widest, bias_new, op->reset_after, &out->h_new);
+}
+
+static void read_acts(const struct layer *layer, uint32_t direction, struct recurrent_weights *out)
+{
+    const uint32_t *words =
+        layer->spec.params + MODEL_RNN_ACTS + direction * MODEL_RNN_ACTS_STRIDE;
+    for (uint32_t i = 0; i < 3; i++) {
+        out->act[i] = plan_act(words[0] >> (8 * i) & 0xff);
+        out->alpha[i] = layer_float(words[1 + 2 * i]);
+        out->beta[i] = layer_float(words[2 + 2 * i]);
+    }
+}
+
+static bool build_direction(struct plan_builder *builder, struct plan_op *plan_op, uint32_t d)
+{
+    const struct layer *layer = plan_op->layer;
+    const struct lstm_model *model = builder->plan->model;
+    struct recurrent_op *op = &plan_op->u.recurrent;
+    struct recurrent_weights *out = &op->direction[d];
+    const uint32_t first = d * MODEL_RNN_SLOTS;
+    const float *w = model_tensor_data(model, layer, first + MODEL_SLOT_W);
+    const float *bias = model_tensor_data(model, layer, first + MODEL_SLOT_BIAS);
+    const float *peephole = model_tensor_data(model, layer, first + MODEL_SLOT_PEEPHOLE);
+    const float *projection = model_tensor_data(model, layer, first + MODEL_SLOT_PROJECTION);
+    const bool lstm = layer->spec.type == MODEL_LSTM;
+    read_acts(layer, d, out);
+    if (lstm && !plan_copy(builder, peephole, 3 * (size_t)op->hidden, &out->peephole))
+        return false;
+    if (!(op->fused ? pack_fused(builder, op, w, bias, out)
+                    : pack_general(builder, op, w, bias, lstm ? NULL : peephole, out)))
+        return false;
+    if (!projection)
+        return true;
+    const struct simd_matrix matrix = {projection, op->hidden, op->n_r, 1, op->hidden};
+    return plan_pack(builder, &matrix, builder->plan->gemm->widest, NULL, true, &out->projection);
+}
+
+/* Why the fused kernel does not apply, or NULL. */
+const char *recurrent_fused_reject(const struct layer *layer)
+{
+    if (layer->spec.type != MODEL_LSTM)
+        return "only for lstm";
+    if (!standard_acts(layer))
+        return "activations are not sigmoid, tanh, tanh";
+    if (layer->spec.params[MODEL_RNN_CLIP])
+        return "gate pre-activations are clipped";
+    if (layer->spec.params[MODEL_RNN_FLAGS] & MODEL_FLAG_COUPLED)
+        return "input and forget gate are coupled";
+    for (uint32_t d = 0; d < directions_of(layer); d++)
+        if (layer_has(layer, d * MODEL_RNN_SLOTS + MODEL_SLOT_PEEPHOLE))
+            return "peepholes";
+    return NULL;
+}
+
+/* Gate sums (fused: none), the unprojected h, and for a gru one vector more. */
+static size_t scratch_floats(const struct recurrent_op *op, bool projected)
+{
+    const size_t hidden = op->hidden;
+    if (op->fused)
+        return projected ? hidden : 0;
+    return (op->gates + (op->gates == 3 || projected ? 1 : 0)) * hidden;
+}
+
+static lstm_status build(struct plan_builder *builder, struct plan_op *plan_op, lstm_error *error)
+{
+    const struct layer *layer = plan_op->layer;
+    struct recurrent_op *op = &plan_op->u.recurrent;
+    struct lstm_plan *plan = builder->plan;
+    op->n_directions = directions_of(layer);
+    op->hidden = layer->spec.params[MODEL_RNN_HIDDEN];
+    op->gates = gates_of(layer->spec.type);
+    op->n_x = layer->in.size;
+    op->n_r = layer->state[0].n_h;
+    op->n_out = layer->out.size;
+    op->clip = layer_float(layer->spec.params[MODEL_RNN_CLIP]);
+    op->coupled = layer->spec.params[MODEL_RNN_FLAGS] & MODEL_FLAG_COUPLED && op->gates == 4;
+    op->reset_after = layer->spec.params[MODEL_RNN_FLAGS] & MODEL_FLAG_RESET_AFTER &&
+                      op->gates == 3;
+    op->fused = !recurrent_fused_reject(layer);
+    op->scratch_floats = scratch_floats(op, layer_has(layer, MODEL_SLOT_PROJECTION));
+    for (uint32_t d = 0; d < op->n_directions; d++) {
+        if (!build_direction(builder, plan_op, d))
+            return error_nomem(error);
+        const size_t columns = op->fused ? op->direction[d].x.panels.columns : 0;
+        plan->hoist_columns = columns > plan->hoist_columns ? columns : plan->hoist_columns;
+    }
+    if (op->scratch_floats > plan->scratch_floats)
+        plan->scratch_floats = op->scratch_floats;
+    return LSTM_OK;
+}
+
+#define RECURRENT_ROW(code_, name_)                                                             \
+    {                                                                                           \
+        .code = code_, .name = name_, .family = LAYER_RECURRENT, .check = check,                \
+        .describe = describe, .flops = flops, .build = build, .run = recurrent_run,             \
+    }
+
+const struct layer_type layer_lstm = RECURRENT_ROW(MODEL_LSTM, "lstm");
+const struct layer_type layer_gru = RECURRENT_ROW(MODEL_GRU, "gru");
+const struct layer_type layer_rnn = RECURRENT_ROW(MODEL_RNN, "rnn");

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The rows of the layer table and what two files of one layer type share.
+ */
+#ifndef LSTMRUN_RUNTIME_LAYER_TYPES_H
+#define LSTMRUN_RUNTIME_LAYER_TYPES_H
+
+#include "runtime/layer.h"
+
+/* layer_recurrent.c */
+extern const struct layer_type layer_lstm, layer_gru, layer_rnn;
+const char *recurrent_fused_reject(const struct layer *layer);
+
+/* recurrent_run.c */
+void recurrent_run(const struct plan_op *op, struct exec *exec);
+
+/* layer_dense.c */
+extern const struct layer_type layer_dense, layer_embedding;
+
+/* layer_elementwise.c */
+extern const struct layer_type layer_activation, layer_add, layer_mul, layer_scale;
+
+/* layer_normalise.c */
+extern const struct layer_type layer_softmax, layer_layer_norm;
+
+/* layer_rearrange.c */
+extern const struct layer_type layer_concat, layer_slice, layer_reshape;
+
+/* layer_reduce.c */
+extern const struct layer_type layer_last, layer_mean, layer_max;
+
+#endif

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The table of layer types. A new type is a file with its row, and its line here.
+ */
+#include "runtime/layer_types.h"
+
+/* In the format, not in this version. */
+static const struct layer_type layer_conv1d = {.code = MODEL_CONV1D, .name = "conv1d"};
+static const struct layer_type layer_magnitude = {.code = MODEL_MAGNITUDE, .name = "magnitude"};
+static const struct layer_type layer_reverse = {.code = MODEL_REVERSE, .name = "reverse"};
+static const struct layer_type layer_temporal_conv = {.code = MODEL_TEMPORAL_CONV,
+                                                      .name = "temporal_conv"};
+
+static const struct layer_type *const types[] = {
+    &layer_lstm,       &layer_gru,     &layer_rnn,       &layer_dense,     &layer_embedding,
+    &layer_activation, &layer_softmax, &layer_layer_norm, &layer_add,      &layer_mul,
+    &layer_concat,     &layer_slice,   &layer_reshape,   &layer_scale,     &layer_last,
+    &layer_mean,       &layer_max,     &layer_conv1d,    &layer_magnitude, &layer_reverse,
+    &layer_temporal_conv,
+};
+
+const struct layer_type *layer_type_find(uint32_t code)
+{
+    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
+        if (types[i]->code == code)
+            return types[i];
+    return NULL;
+}

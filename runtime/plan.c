@@ -1,0 +1,337 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Making a plan: options and CPU are looked at, weights packed, values placed.
+ */
+#include "runtime/plan.h"
+
+#include <float.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "runtime/error.h"
+#include "runtime/layer_types.h"
+#include "runtime/memory.h"
+#include "runtime/parallel.h"
+
+/* ---- memory and packing, for the layers -------------------------------------- */
+
+void *plan_memory(struct lstm_plan *plan, size_t n_bytes)
+{
+    if (plan->n_blocks == plan->cap_blocks) {
+        const size_t cap = plan->cap_blocks ? 2 * plan->cap_blocks : 16;
+        void **blocks = realloc(plan->blocks, cap * sizeof *blocks);
+        if (!blocks)
+            return NULL;
+        plan->blocks = blocks;
+        plan->cap_blocks = cap;
+    }
+    void *block = memory_alloc(n_bytes);
+    if (block) {
+        plan->blocks[plan->n_blocks++] = block;
+        plan->packed_bytes += n_bytes;
+    }
+    return block;
+}
+
+static float *plan_floats(struct lstm_plan *plan, size_t rows, size_t columns)
+{
+    size_t n;
+    if (!memory_mul(rows, columns, &n) || !memory_mul(n, sizeof(float), &n))
+        return NULL;
+    return plan_memory(plan, n);
+}
+
+bool plan_pack(struct plan_builder *builder, const struct simd_matrix *source, uint32_t widest,
+               const float *bias, bool with_bias, struct packed_matrix *out)
+{
+    out->panels = simd_panels_of(source->n, source->columns_each, widest);
+    out->n = source->n * source->columns_each;
+    out->k = source->k;
+    out->weights = plan_floats(builder->plan, out->panels.columns, source->k);
+    if (!out->weights)
+        return false;
+    simd_pack(source, &out->panels, 0, out->panels.count, out->weights);
+    if (!with_bias)
+        return true;
+    out->bias = plan_floats(builder->plan, out->panels.columns, 1);
+    if (out->bias)
+        simd_pack_bias(bias, source->n, source->columns_each, &out->panels, out->bias);
+    return out->bias;
+}
+
+bool plan_copy(struct plan_builder *builder, const float *data, size_t n, const float **out)
+{
+    *out = NULL;
+    if (!data)
+        return true;
+    float *copy = plan_floats(builder->plan, n, 1);
+    for (size_t i = 0; copy && i < n; i++)
+        copy[i] = fabsf(data[i]) < FLT_MIN ? 0 : data[i];
+    *out = copy;
+    return copy;
+}
+
+enum simd_act plan_act(uint32_t code)
+{
+    static const enum simd_act acts[MODEL_ACT_COUNT] = {
+        [MODEL_ACT_IDENTITY] = SIMD_ACT_IDENTITY,
+        [MODEL_ACT_SIGMOID] = SIMD_ACT_SIGMOID,
+        [MODEL_ACT_TANH] = SIMD_ACT_TANH,
+        [MODEL_ACT_RELU] = SIMD_ACT_RELU,
+        [MODEL_ACT_LEAKY_RELU] = SIMD_ACT_LEAKY_RELU,
+        [MODEL_ACT_THRESHOLDED_RELU] = SIMD_ACT_THRESHOLDED_RELU,
+        [MODEL_ACT_SCALED_TANH] = SIMD_ACT_SCALED_TANH,
+        [MODEL_ACT_HARD_SIGMOID] = SIMD_ACT_HARD_SIGMOID,
+        [MODEL_ACT_ELU] = SIMD_ACT_ELU,
+        [MODEL_ACT_SOFTSIGN] = SIMD_ACT_SOFTSIGN,
+        [MODEL_ACT_SOFTPLUS] = SIMD_ACT_SOFTPLUS,
+        [MODEL_ACT_AFFINE] = SIMD_ACT_AFFINE,
+    };
+    return acts[code];
+}
+
+/* ---- places of values -------------------------------------------------------------- */
+
+static void find_last_uses(struct lstm_plan *plan)
+{
+    const struct lstm_model *model = plan->model;
+    for (uint32_t i = 0; i < model->view.n_layers; i++) {
+        plan->values[i + 1].last_use = i;
+        for (uint32_t j = 0; j < model->layers[i].spec.n_inputs; j++)
+            plan->values[model->layers[i].spec.inputs[j]].last_use = i;
+    }
+}
+
+/* A buffer that nobody reads any more when op `op` runs, or a new one. Values that are
+ * there once live to the end of the run and keep theirs. */
+static uint32_t take_slot(struct lstm_plan *plan, uint32_t op, const struct value_place *value)
+{
+    uint32_t s = value->once ? plan->n_slots : 0;
+    while (s < plan->n_slots && (plan->slots[s].once || plan->slots[s].free_from > op))
+        s++;
+    if (s == plan->n_slots)
+        plan->slots[plan->n_slots++] = (struct value_slot){0, value->once, 0};
+    struct value_slot *slot = &plan->slots[s];
+    slot->floats = value->size > slot->floats ? value->size : slot->floats;
+    slot->free_from = value->last_use + 1;
+    return s;
+}
+
+static bool place_values(struct lstm_plan *plan)
+{
+    const struct lstm_model *model = plan->model;
+    plan->n_values = model->view.n_layers + 1;
+    plan->values = calloc(plan->n_values, sizeof *plan->values);
+    plan->slots = calloc(plan->n_values, sizeof *plan->slots);
+    if (!plan->values || !plan->slots)
+        return false;
+    find_last_uses(plan);
+    for (uint32_t v = 0; v < plan->n_values; v++) {
+        struct value_place *place = &plan->values[v];
+        place->size = model->values[v].size;
+        place->once = model->values[v].once;
+        place->user = v == 0 || v == model->view.output;
+        plan->any_once |= place->once;
+        if (!place->user)
+            place->slot = take_slot(plan, v - 1, place);
+    }
+    return true;
+}
+
+/* ---- options ---------------------------------------------------------------------- */
+
+static lstm_status read_options(struct lstm_plan *plan, const lstm_plan_options *given,
+                                const struct simd_cpu *cpu, lstm_error *error)
+{
+    lstm_plan_options options = LSTM_PLAN_OPTIONS_INIT;
+    if (given && given->struct_size != sizeof options)
+        return error_set(error, LSTM_E_ARG, "options.struct_size is %zu, expected %zu",
+                         given->struct_size, sizeof options);
+    if (given)
+        options = *given;
+    if (options.backend && strcmp(options.backend, "native") != 0)
+        return error_set(error, LSTM_E_UNSUPPORTED,
+                         "backend \"%.40s\" is not in this build, only \"native\"",
+                         options.backend);
+    plan->isa = simd_find(cpu->bits, options.isa);
+    if (!plan->isa)
+        return error_set(error, LSTM_E_UNSUPPORTED,
+                         "instruction set \"%.40s\" is not one that this build and this CPU have",
+                         options.isa ? options.isa : "");
+    const uint32_t limit = parallel_limit();
+    plan->threads = options.threads ? options.threads : limit < cpu->cores ? limit : cpu->cores;
+    if (plan->threads > 1024)
+        return error_set(error, LSTM_E_ARG, "options.threads is %u, at most 1024",
+                         (unsigned)plan->threads);
+    plan->problem.items = options.items ? options.items : 1;
+    plan->problem.steps = options.steps ? options.steps : 100;
+    plan->problem.threads = plan->threads;
+    return LSTM_OK;
+}
+
+/* The best rows for the packing of an LSTM: a product over the same panels lets the
+ * input part be computed ahead. */
+static void choose_kernels(struct lstm_plan *plan)
+{
+    plan->lstm = &plan->isa->lstm[0];
+    plan->gemm = &plan->isa->gemm[0];
+    plan->hoist_tile = plan->gemm->widest == plan->lstm->widest ? plan->lstm->tile_items : 0;
+}
+
+/* ---- ops --------------------------------------------------------------------------- */
+
+static lstm_status build_ops(struct lstm_plan *plan, lstm_error *error)
+{
+    struct plan_builder builder = {plan};
+    plan->n_ops = plan->model->view.n_layers;
+    plan->ops = calloc(plan->n_ops ? plan->n_ops : 1, sizeof *plan->ops);
+    if (!plan->ops)
+        return error_nomem(error);
+    for (uint32_t i = 0; i < plan->n_ops; i++) {
+        struct plan_op *op = &plan->ops[i];
+        const size_t before = plan->packed_bytes;
+        op->layer = &plan->model->layers[i];
+        op->plan = plan;
+        op->output = i + 1;
+        plan->whole |= op->layer->whole;
+        const lstm_status status =
+            op->layer->type->build ? op->layer->type->build(&builder, op, error) : LSTM_OK;
+        if (status != LSTM_OK)
+            return status;
+        op->packed_bytes = plan->packed_bytes - before;
+    }
+    return LSTM_OK;
+}
+
+struct layer_cost plan_cost(const struct plan_op *op)
+{
+    const struct layer *layer = op->layer;
+    struct layer_cost cost = {.directions = 1};
+    if (layer->type->family != LAYER_RECURRENT) {
+        cost.flops_x = (double)layer->type->flops(op->plan->model, layer);
+        cost.weight_bytes_x = (double)op->packed_bytes;
+        cost.units = (double)layer->out.size;
+        return cost;
+    }
+    const struct recurrent_op *rec = &op->u.recurrent;
+    const double columns = (double)rec->gates * rec->hidden;
+    cost.directions = rec->n_directions;
+    cost.fused = rec->fused;
+    cost.flops_x = 2 * columns * (double)rec->n_x;
+    cost.flops_h = 2 * columns * (double)rec->n_r;
+    cost.weight_bytes_x = 4 * columns * (double)rec->n_x;
+    cost.weight_bytes_h = 4 * columns * (double)rec->n_r;
+    if (rec->direction[0].projection.weights) {
+        const double projection = (double)rec->n_r * rec->hidden;
+        cost.flops_h += 2 * projection;
+        cost.weight_bytes_h += 4 * projection;
+    }
+    cost.chain_x = (double)rec->n_x;
+    cost.chain_h = (double)rec->n_r;
+    cost.units = rec->hidden;
+    return cost;
+}
+
+static bool choose_splits(struct lstm_plan *plan)
+{
+    struct layer_cost *costs = calloc(plan->n_ops ? plan->n_ops : 1, sizeof *costs);
+    if (!costs)
+        return false;
+    for (uint32_t i = 0; i < plan->n_ops; i++)
+        costs[i] = plan_cost(&plan->ops[i]);
+    split_fill(&plan->splits, &plan->machine, costs, plan->n_ops, plan->threads);
+    free(costs);
+    return true;
+}
+
+void plan_force_split(struct lstm_plan *plan, struct split split)
+{
+    if (split.threads > plan->threads)
+        split.threads = plan->threads;
+    if (split.threads < 2)
+        split = (struct split){SPLIT_NONE, 1};
+    for (size_t i = 0; i < SPLIT_ITEM_CLASSES; i++)
+        for (size_t s = 0; s < SPLIT_STEP_CLASSES; s++)
+            plan->splits.of[i][s] = split;
+}
+
+/* ---- create, destroy, ask ------------------------------------------------------------- */
+
+static lstm_status fill_plan(struct lstm_plan *plan, const lstm_plan_options *options,
+                             lstm_error *error)
+{
+    const struct simd_cpu cpu = simd_cpu_detect();
+    const struct lstm_model *model = plan->model;
+    lstm_status status = read_options(plan, options, &cpu, error);
+    if (status != LSTM_OK)
+        return status;
+    if (model->file.bytes && !mapfile_unchanged(&model->file))
+        return error_set(error, LSTM_E_IO, "the model file has changed since it was opened");
+    choose_kernels(plan);
+    plan->machine = machine_of(plan->isa->lanes, cpu.cores, cpu.l1d, cpu.l2, cpu.l3);
+    status = build_ops(plan, error);
+    if (status != LSTM_OK)
+        return status;
+    if (!place_values(plan) || !choose_splits(plan) || !plan_write_text(plan))
+        return error_nomem(error);
+    if (model->file.bytes) /* the packed copy is what runs from here on */
+        mapfile_release(&model->file);
+    return LSTM_OK;
+}
+
+lstm_status lstm_plan_create(const lstm_model *model, const lstm_plan_options *options,
+                             lstm_plan **plan_out, lstm_error *error)
+{
+    if (!plan_out)
+        return error_set(error, LSTM_E_ARG, "plan_out is NULL");
+    *plan_out = NULL;
+    if (!model)
+        return error_set(error, LSTM_E_ARG, "model is NULL");
+    struct lstm_plan *plan = calloc(1, sizeof *plan);
+    if (!plan)
+        return error_nomem(error);
+    plan->model = model;
+    const lstm_status status = fill_plan(plan, options, error);
+    if (status != LSTM_OK) {
+        lstm_plan_destroy(plan);
+        return status;
+    }
+    *plan_out = plan;
+    return LSTM_OK;
+}
+
+void lstm_plan_destroy(lstm_plan *plan)
+{
+    if (!plan)
+        return;
+    for (size_t i = 0; i < plan->n_blocks; i++)
+        memory_free(plan->blocks[i]);
+    free(plan->blocks);
+    free(plan->ops);
+    free(plan->values);
+    free(plan->slots);
+    free(plan->text);
+    free(plan);
+}
+
+const char *lstm_plan_get_text(const lstm_plan *plan)
+{
+    return plan->text;
+}
+
+uint32_t lstm_plan_get_threads(const lstm_plan *plan)
+{
+    uint32_t most = 1;
+    for (size_t i = 0; i < SPLIT_ITEM_CLASSES; i++)
+        for (size_t s = 0; s < SPLIT_STEP_CLASSES; s++)
+            if (plan->splits.of[i][s].threads > most)
+                most = plan->splits.of[i][s].threads;
+    return most;
+}
+
+const char *lstm_plan_get_isa(const lstm_plan *plan)
+{
+    return plan->isa->name;
+}

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A plan made concrete: one op for each layer with its packed weights, places for
+ * every value, and the split over threads.
+ */
+#ifndef LSTMRUN_RUNTIME_PLAN_H
+#define LSTMRUN_RUNTIME_PLAN_H
+
+#include "runtime/choose.h"
+#include "runtime/model.h"
+#include "simd/kernels.h"
+
+/* A packed weight matrix with its bias. */
+struct packed_matrix {
+    struct simd_panels panels;
+    size_t n, k;
+    float *weights; /* [panels.columns][k], packed */
+    float *bias;    /* [panels.columns], or NULL where the product adds to its output */
+};
+
+/* One direction of a recurrent layer. */
+struct recurrent_weights {
+    struct packed_matrix x, h;  /* h carries no bias */
+    struct packed_matrix h_new; /* gru: the candidate's part of R, kept apart */
+    struct packed_matrix projection;
+    const float *peephole; /* [3][H], or NULL; aligned copy in the plan */
+    enum simd_act act[3];
+    float alpha[3], beta[3];
+};
+
+struct recurrent_op {
+    struct recurrent_weights direction[2];
+    uint32_t n_directions, hidden, gates;
+    size_t n_x, n_r, n_out; /* inputs, recurrent width, floats of an output row */
+    float clip;             /* 0: none */
+    bool coupled, reset_after;
+    bool fused;             /* the standard LSTM cell: one kernel does a step */
+    size_t scratch_floats;  /* an item needs while stepping by the general path */
+};
+
+struct dense_op {
+    struct packed_matrix matrix;
+    const float *rows; /* [n][k] as in the file: few outputs, summed in 16 lanes; or NULL */
+    const float *bias; /* [n] or NULL, with `rows` */
+    enum simd_act act;
+    float alpha, beta;
+};
+
+struct plan_op {
+    const struct layer *layer;
+    const struct lstm_plan *plan;
+    uint32_t output;  /* value it makes: layer index + 1 */
+    union {
+        struct recurrent_op recurrent;
+        struct dense_op dense;
+    } u;
+    const float *table[2]; /* layer_norm and scale: scale, shift; embedding: the table */
+    uint32_t table_rows;   /* embedding */
+    enum simd_act act;     /* activation */
+    float alpha, beta;     /* activation; layer_norm: alpha is epsilon */
+    size_t packed_bytes;
+};
+
+/* Where a value's rows live. */
+struct value_place {
+    size_t size;    /* floats of a row */
+    bool once;
+    bool user;      /* the caller's memory: model input, model output */
+    uint32_t slot;  /* else: buffer of this number */
+    uint32_t last_use; /* last op that makes or reads it */
+};
+
+/* A buffer that values use one after the other. */
+struct value_slot {
+    size_t floats;      /* of a row */
+    bool once;          /* a row an item, kept to the end of the run */
+    uint32_t free_from; /* op that may write it again */
+};
+
+struct lstm_plan {
+    const struct lstm_model *model;
+    const struct simd_isa *isa;
+    const struct simd_gemm_kernel *gemm;
+    const struct simd_lstm_kernel *lstm;
+    struct plan_problem problem;
+    struct machine machine;
+    struct plan_op *ops;         /* [n_ops] */
+    uint32_t n_ops, n_values;
+    struct value_place *values;  /* [n_values] */
+    struct value_slot *slots;    /* [n_slots] */
+    uint32_t n_slots;
+    struct split_table splits;
+    uint32_t threads;            /* room for a run's threads: the caller's limit */
+    bool whole;                  /* some layer needs the whole sequence in one block */
+    bool any_once;
+    size_t hoist_columns;        /* padded columns of the widest hoisted product */
+    size_t hoist_tile;           /* items that make hoisting pointless; 0: never hoist */
+    size_t scratch_floats;       /* most that an item of any op needs */
+    size_t packed_bytes;
+    void **blocks;               /* memory owned by the plan */
+    size_t n_blocks, cap_blocks;
+    char *text;
+};
+
+struct plan_builder {
+    struct lstm_plan *plan;
+};
+
+/* Memory that ends with the plan; NULL: out of memory. */
+void *plan_memory(struct lstm_plan *plan, size_t n_bytes);
+
+/* Pack rows of a matrix: `source.data` may be NULL for no weights. `bias` may be NULL with
+ * `with_bias` for zeros. False: out of memory. */
+bool plan_pack(struct plan_builder *builder, const struct simd_matrix *source,
+               uint32_t widest, const float *bias, bool with_bias,
+               struct packed_matrix *out);
+
+/* The kernels' name of a file's activation number. */
+enum simd_act plan_act(uint32_t code);
+
+/* An aligned copy with denormals as zeros; *out is NULL if `data` is. False: out of memory. */
+bool plan_copy(struct plan_builder *builder, const float *data, size_t n, const float **out);
+
+/* What an op costs, for choose.h. */
+struct layer_cost plan_cost(const struct plan_op *op);
+
+/* For tests and benchmarks: split every run this way, whatever the cost model says.
+ * Modes and thread counts beyond the plan's room are cut down to it. */
+void plan_force_split(struct lstm_plan *plan, struct split split);
+
+/* The words of `plan`, into plan->text. False: out of memory. */
+bool plan_write_text(struct lstm_plan *plan);
+
+#endif

@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A plan in words: what was chosen for each layer, what was rejected, and why.
+ */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "runtime/layer_types.h"
+#include "runtime/plan.h"
+
+/* A growing text; running out of memory sticks. */
+struct text {
+    char *bytes;
+    size_t n_bytes, cap;
+    bool failed;
+};
+
+static void put(struct text *text, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static bool reserve(struct text *text, size_t more)
+{
+    if (text->n_bytes + more < text->cap)
+        return true;
+    const size_t cap = 2 * (text->n_bytes + more) + 256;
+    char *bytes = realloc(text->bytes, cap);
+    if (!bytes) {
+        text->failed = true;
+        return false;
+    }
+    text->bytes = bytes;
+    text->cap = cap;
+    return true;
+}
+
+static void put(struct text *text, const char *format, ...)
+{
+    va_list args;
+    if (text->failed)
+        return;
+    va_start(args, format);
+    const int n = vsnprintf(NULL, 0, format, args);
+    va_end(args);
+    if (n < 0 || !reserve(text, (size_t)n + 1))
+        return;
+    va_start(args, format);
+    vsnprintf(text->bytes + text->n_bytes, (size_t)n + 1, format, args);
+    va_end(args);
+    text->n_bytes += (size_t)n;
+}
+
+static void put_bytes(struct text *text, double n)
+{
+    static const char *const units[] = {"B", "KiB", "MiB", "GiB"};
+    size_t unit = 0;
+    while (n >= 1024 && unit < 3) {
+        n /= 1024;
+        unit++;
+    }
+    put(text, unit ? "%.1f %s" : "%.0f %s", n, units[unit]);
+}
+
+static void put_ns(struct text *text, double ns)
+{
+    if (ns < 1e3)
+        put(text, "%.0f ns", ns);
+    else if (ns < 1e6)
+        put(text, "%.1f us", ns / 1e3);
+    else
+        put(text, "%.1f ms", ns / 1e6);
+}
+
+static void put_set(struct text *text, const struct lstm_plan *plan, double bytes)
+{
+    put_bytes(text, bytes);
+    put(text, ", lives in %s", machine_level(&plan->machine, bytes));
+}
+
+/* "64x2 32": panels of each width, in columns */
+static void put_panels(struct text *text, const struct simd_panels *panels)
+{
+    const char *space = "";
+    if (panels->n_wide) {
+        put(text, "%zu of %u", panels->n_wide, (unsigned)panels->widest);
+        space = ", ";
+    }
+    if (panels->half) {
+        put(text, "%sone of 32", space);
+        space = ", ";
+    }
+    if (panels->quarter)
+        put(text, "%sone of 16", space);
+    put(text, " columns");
+}
+
+static struct split planned_split(const struct lstm_plan *plan)
+{
+    return split_lookup(&plan->splits, plan->problem.items, plan->problem.steps);
+}
+
+static double step_ns(const struct plan_op *op)
+{
+    const struct lstm_plan *plan = op->plan;
+    const struct layer_cost cost = plan_cost(op);
+    return cost_layer(&plan->machine, &cost, plan->problem.items, plan->problem.steps,
+                      planned_split(plan)) /
+           (double)plan->problem.steps;
+}
+
+/* ---- threads ------------------------------------------------------------------------ */
+
+static const char *mode_text(enum split_mode mode)
+{
+    return mode == SPLIT_ITEMS ? "shares of the items" : "parts of each layer";
+}
+
+static double total_ns(const struct lstm_plan *plan, struct split split)
+{
+    double sum = split.mode == SPLIT_NONE ? 0 : plan->machine.fork_ns;
+    for (uint32_t i = 0; i < plan->n_ops; i++) {
+        const struct layer_cost cost = plan_cost(&plan->ops[i]);
+        sum += cost_layer(&plan->machine, &cost, plan->problem.items, plan->problem.steps, split);
+    }
+    return sum / (double)plan->problem.steps;
+}
+
+static void put_rejected_split(struct text *text, const struct lstm_plan *plan,
+                               struct split split, struct split chosen)
+{
+    put(text, "         rejected %u threads on %s: ", (unsigned)split.threads,
+        mode_text(split.mode));
+    if (split.mode == SPLIT_ITEMS && split.threads > plan->problem.items) {
+        put(text, "%zu items\n", plan->problem.items);
+        return;
+    }
+    if (split.threads > plan->machine.cores) {
+        put(text, "%u cores\n", (unsigned)plan->machine.cores);
+        return;
+    }
+    put(text, "estimate ");
+    put_ns(text, total_ns(plan, split));
+    put(text, " a step, against ");
+    put_ns(text, total_ns(plan, chosen));
+    put(text, "\n");
+}
+
+static void put_threads(struct text *text, const struct lstm_plan *plan)
+{
+    const struct split chosen = planned_split(plan);
+    put(text, "threads  %u of at most %u", (unsigned)chosen.threads, (unsigned)plan->threads);
+    if (chosen.mode != SPLIT_NONE)
+        put(text, ", on %s", mode_text(chosen.mode));
+    put(text, ": estimate ");
+    put_ns(text, total_ns(plan, chosen));
+    put(text, " a step\n");
+    if (plan->threads > 1 && chosen.mode != SPLIT_NONE)
+        put(text, "         one thread: estimate "),
+            put_ns(text, total_ns(plan, (struct split){SPLIT_NONE, 1})), put(text, " a step\n");
+    const uint32_t other = chosen.threads > 1 ? chosen.threads
+                           : plan->threads < plan->machine.cores ? plan->threads
+                                                                 : plan->machine.cores;
+    for (int mode = SPLIT_ITEMS; other > 1 && mode <= SPLIT_TEAM; mode++)
+        if ((enum split_mode)mode != chosen.mode)
+            put_rejected_split(text, plan, (struct split){(enum split_mode)mode, other}, chosen);
+}
+
+/* ---- instruction sets ------------------------------------------------------------------ */
+
+static void put_isas(struct text *text, const struct lstm_plan *plan, uint32_t cpu_bits)
+{
+    size_t n;
+    const struct simd_isa *const *all = simd_all(&n);
+    bool above = true;
+    put(text, "isa      %s\n", plan->isa->name);
+    for (size_t i = 0; i < n; i++) {
+        if (all[i] == plan->isa) {
+            above = false;
+            continue;
+        }
+        put(text, "         rejected %s: %s\n", all[i]->name,
+            (all[i]->needs & cpu_bits) != all[i]->needs ? "this CPU lacks it"
+            : above                                     ? "above the limit that was asked for"
+                                                        : "narrower");
+    }
+}
+
+/* ---- layers ---------------------------------------------------------------------------- */
+
+static void put_value(struct text *text, const struct model_value *value)
+{
+    for (uint32_t i = 0; i < value->rank; i++)
+        put(text, "[%u]", (unsigned)value->dims[i]);
+}
+
+static void put_head(struct text *text, const struct plan_op *op)
+{
+    const struct layer *layer = op->layer;
+    char detail[96] = "";
+    put(text, "layer %-3u%s", (unsigned)layer->index, layer->type->name);
+    if (layer->spec.name.n_bytes)
+        put(text, " \"%s\"", layer->spec.name.text);
+    put(text, " ");
+    put_value(text, &layer->in);
+    put(text, " to ");
+    put_value(text, &layer->out);
+    if (layer->type->describe)
+        layer->type->describe(layer, detail, sizeof detail);
+    if (detail[0])
+        put(text, ", %s", detail);
+    put(text, "\n");
+}
+
+static void put_recurrent(struct text *text, const struct plan_op *op)
+{
+    const struct recurrent_op *rec = &op->u.recurrent;
+    const struct lstm_plan *plan = op->plan;
+    const struct layer_cost cost = plan_cost(op);
+    const struct split split = planned_split(plan);
+    const char *reason = recurrent_fused_reject(op->layer);
+    size_t items = plan->problem.items;
+    if (split.mode == SPLIT_ITEMS)
+        items = (items + split.threads - 1) / split.threads;
+    put(text, "         problem  %s-t%zun%zuc%zuh%u%s\n", op->layer->type->name,
+        plan->problem.steps, plan->problem.items, rec->n_x, (unsigned)rec->hidden,
+        rec->n_directions == 2 ? "b" : "");
+    put(text, "         step     %s, %s\n", rec->fused ? plan->lstm->name : plan->gemm->name,
+        rec->fused ? "product, gates and cell in one" : "products, then vector operations");
+    put(text, "         packing  ");
+    put_panels(text, &rec->direction[0].x.panels);
+    put(text, "\n         weights  ");
+    put_set(text, plan, cost.weight_bytes_h);
+    put(text, " (recurrent), ");
+    put_set(text, plan, cost.weight_bytes_x);
+    put(text, " (input)%s\n", rec->n_directions == 2 ? ", for each direction" : "");
+    const size_t ahead = rec->fused
+                             ? choose_hoist(items, plan->problem.steps, plan->hoist_tile)
+                             : 0;
+    if (ahead)
+        put(text, "         input    %s, %zu steps ahead\n", plan->gemm->name, ahead);
+    else
+        put(text, "         input    with each step%s\n",
+            rec->fused && items >= plan->hoist_tile ? ": the items fill a tile" : "");
+    if (reason)
+        put(text, "         rejected %s: %s\n", plan->lstm->name, reason);
+    else
+        put(text, "         rejected %s and vector operations: gates would go through memory\n",
+            plan->gemm->name);
+}
+
+static void put_dense(struct text *text, const struct plan_op *op)
+{
+    const struct dense_op *dense = &op->u.dense;
+    if (dense->rows) {
+        put(text, "         product  16-lane sums: few outputs\n");
+        return;
+    }
+    put(text, "         product  %s, ", op->plan->gemm->name);
+    put_panels(text, &dense->matrix.panels);
+    put(text, ", ");
+    put_set(text, op->plan, (double)op->packed_bytes);
+    put(text, "\n");
+}
+
+static void put_op(struct text *text, const struct plan_op *op)
+{
+    put_head(text, op);
+    if (op->layer->type->family == LAYER_RECURRENT)
+        put_recurrent(text, op);
+    else if (op->layer->spec.type == MODEL_DENSE)
+        put_dense(text, op);
+    put(text, "         estimate ");
+    put_ns(text, step_ns(op));
+    put(text, " a step\n");
+}
+
+bool plan_write_text(struct lstm_plan *plan)
+{
+    const struct simd_cpu cpu = simd_cpu_detect();
+    struct text text = {0};
+    put(&text, "problem  %zu item%s of %zu step%s, f32, exact\n", plan->problem.items,
+        plan->problem.items == 1 ? "" : "s", plan->problem.steps,
+        plan->problem.steps == 1 ? "" : "s");
+    put(&text, "machine  %s, %u core%s, L1 ", cpu.name, (unsigned)cpu.cores,
+        cpu.cores == 1 ? "" : "s");
+    put_bytes(&text, (double)cpu.l1d);
+    put(&text, ", L2 ");
+    put_bytes(&text, (double)cpu.l2);
+    put(&text, ", L3 ");
+    put_bytes(&text, (double)cpu.l3);
+    put(&text, "\n");
+    put_isas(&text, plan, cpu.bits);
+    put(&text, "backend  native\n");
+    put_threads(&text, plan);
+    for (uint32_t i = 0; i < plan->n_ops; i++)
+        put_op(&text, &plan->ops[i]);
+    put(&text, "memory   ");
+    put_bytes(&text, (double)plan->packed_bytes);
+    put(&text, " packed weights, ");
+    put_bytes(&text, (double)lstm_workspace_bytes(plan, plan->problem.items, plan->problem.steps));
+    put(&text, " workspace, ");
+    put_bytes(&text, (double)lstm_stream_bytes(plan->model));
+    put(&text, " for each stream\n");
+    if (text.failed) {
+        free(text.bytes);
+        return false;
+    }
+    plan->text = text.bytes;
+    return true;
+}

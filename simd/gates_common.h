@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Words that every gates_<isa>.h with tiles needs before gates_tmpl.h.
+ */
+#ifndef LSTMRUN_SIMD_GATES_COMMON_H
+#define LSTMRUN_SIMD_GATES_COMMON_H
+
+#include <stdbool.h>
+
+/* Tiles are written once with `rows` and the like as parameters and must become one
+ * straight piece of code for each constant; what calls them must not be repeated. */
+#define ALWAYS_INLINE inline __attribute__((always_inline))
+#define NO_INLINE __attribute__((noinline))
+/* The same, and all that it calls is part of it: a call would put the sums in memory. */
+#define FLATTEN __attribute__((noinline, flatten))
+
+/* Panels that one row takes at once: so many wide ones, then one of 32 columns if
+ * `half`, then one of 16 if `quarter`. */
+struct group_shape {
+    unsigned wide;
+    bool half, quarter;
+};
+
+#endif

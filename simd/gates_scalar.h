@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The reference: plain loops with fmaf, for panels of any width. Slow, and the one
+ * place where the order of operations can be read off directly.
+ */
+#include "simd/act_tmpl.h"
+#include "simd/cell_tmpl.h"
+#include "simd/kernels.h"
+
+/* sum + Σ weights[k · width] · x[k], k ascending */
+static float dot_from(float sum, const float *weights, uint32_t width, const float *x, size_t k)
+{
+    for (size_t j = 0; j < k; j++)
+        sum = fmaf(weights[j * width], x[j], sum);
+    return sum;
+}
+
+static void gemm_panel(const struct simd_gemm *a, size_t row, size_t first, uint32_t width)
+{
+    const size_t left = a->n_out - first;
+    float *out = a->out[row] + first;
+    for (size_t j = 0; j < width && j < left; j++)
+        out[j] = dot_from(a->accumulate ? out[j] : a->bias[first + j],
+                          a->weights + first * a->k + j, width, a->x[row], a->k);
+}
+
+static void gemm_run(const struct simd_gemm *a)
+{
+    for (size_t p = a->panel_begin; p < a->panel_end; p++) {
+        size_t first;
+        uint32_t width;
+        simd_panel_at(a->panels, p, &first, &width);
+        for (size_t row = 0; row < a->rows; row++)
+            gemm_panel(a, row, first, width);
+    }
+}
+
+static float lstm_gate(const struct simd_lstm *a, size_t item, size_t first, uint32_t width,
+                       size_t column)
+{
+    const size_t at = first + column;
+    float z = a->xw ? a->xw[item][at] : a->bias[at];
+    if (!a->xw)
+        z = dot_from(z, a->wx + first * a->n_x + column, width, a->x[item], a->n_x);
+    return dot_from(z, a->wh + first * a->n_h + column, width, a->h[item], a->n_h);
+}
+
+static void lstm_panel(const struct simd_lstm *a, size_t item, size_t first, uint32_t width)
+{
+    const size_t unit = first / 4, each = width / 4;
+    for (size_t u = 0; u < each && unit + u < a->units; u++) {
+        float *c = &a->c[item][unit + u];
+        a->h_out[item][unit + u] = cell_lstm(lstm_gate(a, item, first, width, u),
+                                             lstm_gate(a, item, first, width, each + u),
+                                             lstm_gate(a, item, first, width, 2 * each + u),
+                                             lstm_gate(a, item, first, width, 3 * each + u), *c, c);
+    }
+}
+
+static void lstm_step(const struct simd_lstm *a)
+{
+    for (size_t i = a->panel_begin; i < a->panel_end; i++) {
+        const size_t p = a->backwards ? a->panel_end - 1 - (i - a->panel_begin) : i;
+        size_t first;
+        uint32_t width;
+        simd_panel_at(a->panels, p, &first, &width);
+        for (size_t item = 0; item < a->items; item++)
+            lstm_panel(a, item, first, width);
+    }
+}
+
+/* 16 columns: the least padding. */
+static const struct simd_gemm_kernel gemm_kernels[] = {
+    {"scalar/gemm-f32-1x16", 16, 1, gemm_run},
+    {NULL, 0, 0, NULL},
+};
+
+static const struct simd_lstm_kernel lstm_kernels[] = {
+    {"scalar/lstm-f32-1x4", 16, 1, lstm_step},
+    {NULL, 0, 0, NULL},
+};

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What the x86 tiles share: their structs, and the product of one row with several
+ * panels, where each weight vector is used once and so comes as a memory operand.
+ * Included by gates_avx2.h and gates_avx512.h after WIDE, ROWS, GROUP_MAX and the
+ * repetition macros.
+ */
+struct row {
+    vec v[4];
+};
+
+struct tile {
+    struct row r[ROWS];
+};
+
+struct group {
+    struct row w[GROUP_MAX], half, quarter;
+};
+
+static ALWAYS_INLINE void panel_fma(struct row *row, const float *weights, vec x,
+                                    const unsigned vecs)
+{
+#define FMA(i) \
+    if (vecs > i) \
+        row->v[i] = vec_fma(vec_load(weights + i * VEC_LANES), x, row->v[i]);
+    ROW_VECS(FMA)
+#undef FMA
+}
+
+static ALWAYS_INLINE void group_dot(struct group *g, const float *weights, const float *x,
+                                    size_t k, const struct group_shape shape)
+{
+#define WIDE_POINTER(i) const float *w##i = weights + i * WIDE * k;
+    GROUP_WIDES(WIDE_POINTER)
+#undef WIDE_POINTER
+    const float *half = weights + shape.wide * WIDE * k;
+    const float *quarter = half + (shape.half ? 32 * k : 0);
+    for (size_t j = 0; j < k; j++) {
+        const vec b = vec_set1(x[j]);
+#define WIDE_FMA(i) \
+        if (shape.wide > i) \
+            panel_fma(&g->w[i], w##i, b, WIDE / VEC_LANES); \
+        w##i += WIDE;
+        GROUP_WIDES(WIDE_FMA)
+#undef WIDE_FMA
+        if (shape.half)
+            panel_fma(&g->half, half, b, 32 / VEC_LANES);
+        half += 32;
+        if (shape.quarter)
+            panel_fma(&g->quarter, quarter, b, 16 / VEC_LANES);
+        quarter += 16;
+    }
+}
+
+/* ---- cells: sums of one item and one panel to c and h ---- */
+
+/* `units` of a panel that has `full`; only a narrower count needs a mask, whose store
+ * the next step's loads could not take over before it reaches the cache. */
+static ALWAYS_INLINE void cell_finish(vec h, vec c_new, float *c, float *h_out, size_t units,
+                                      const unsigned full)
+{
+    if (units == full) {
+        low_store(c, c_new, full);
+        low_store(h_out, h, full);
+    } else {
+        vec_store_n(c, c_new, units);
+        vec_store_n(h_out, h, units);
+    }
+}
+
+static ALWAYS_INLINE vec cell_start(const float *c, size_t units, const unsigned full)
+{
+    return units == full ? low_load(c, full) : vec_load_n(c, units);
+}
+
+/* A register for each gate. */
+static ALWAYS_INLINE void cell_of_four(const struct row *row, float *c, float *h_out, size_t units)
+{
+    vec c_new, h = cell_lstm(row->v[0], row->v[1], row->v[2], row->v[3],
+                             cell_start(c, units, VEC_LANES), &c_new);
+    cell_finish(h, c_new, c, h_out, units, VEC_LANES);
+}
+
+/* i | f and g | o: what the upper lanes of c and h become is never stored. */
+static ALWAYS_INLINE void cell_of_two(const struct row *row, float *c, float *h_out, size_t units)
+{
+    const struct act_lanes tanh_sigmoid =
+        act_lanes_of(vec_not_first(VEC_LANES / 2));
+    const vec i_f = act_sigmoid(row->v[0]), g_o = act_gate(row->v[1], &tanh_sigmoid);
+    vec c_new, h = cell_lstm_activated(i_f, upper_half(i_f), g_o, upper_half(g_o),
+                                       cell_start(c, units, VEC_LANES / 2), &c_new);
+    cell_finish(h, c_new, c, h_out, units, VEC_LANES / 2);
+}

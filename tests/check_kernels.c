@@ -1,0 +1,730 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Every matrix-product and LSTM kernel that this CPU can run, over many shapes: bits
+ * must equal a plain reference written here, and stay near a double-precision one.
+ * Every row ends at a guard page. A failing line ends with the command to repeat it.
+ */
+#define _DEFAULT_SOURCE /* MAP_ANONYMOUS */
+
+#include "simd/cpu.h"
+#include "simd/fpenv.h"
+#include "simd/kernels.h"
+#include "tests/guard.h"
+#include "tests/rng.h"
+
+#include <errno.h>
+#include <float.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    MAX_ROWS = 33,
+    MAX_UNITS = 300,
+    MAX_INPUT = 64,
+    MAX_COLUMNS = 4 * MAX_UNITS + 64,
+    BEFORE = 8, /* floats before each row that must keep their bits */
+};
+
+struct options {
+    const char *isa, *kernel, *name; /* NULL: all */
+    uint64_t seed;
+    bool list;
+};
+
+struct run {
+    struct options options;
+    const struct simd_isa *scalar;
+    uint32_t cpu_bits;
+    unsigned long long n_checks, n_failed;
+};
+
+static _Noreturn void die(const char *what)
+{
+    fprintf(stderr, "check_kernels: %s: %s\n", what, strerror(errno));
+    exit(2);
+}
+
+static void *need(size_t n_bytes)
+{
+    void *p = calloc(1, n_bytes + 1);
+    if (!p)
+        die("no memory");
+    return p;
+}
+
+/* ---- rows that end at a guard page ---------------------------------------- */
+
+struct rows {
+    struct guard page[MAX_ROWS];
+    float *at[MAX_ROWS];
+    size_t n, width;
+};
+
+static struct rows *rows_create(size_t max_width)
+{
+    struct rows *rows = need(sizeof *rows);
+    for (size_t i = 0; i < MAX_ROWS; i++)
+        if (!guard_open(&rows->page[i], (max_width + BEFORE) * sizeof(float)))
+            die("mmap");
+    return rows;
+}
+
+static void rows_destroy(struct rows *rows)
+{
+    for (size_t i = 0; i < MAX_ROWS; i++)
+        guard_close(&rows->page[i]);
+    free(rows);
+}
+
+static const float CANARY = -1234.5f;
+
+/* `n` rows of `width` floats, each flush with its guard page, all of them canaries. */
+static void rows_shape(struct rows *rows, size_t n, size_t width)
+{
+    rows->n = n;
+    rows->width = width;
+    for (size_t i = 0; i < n; i++) {
+        float *start = guard_at_end(&rows->page[i], (width + BEFORE) * sizeof(float));
+        rows->at[i] = start + BEFORE;
+        for (size_t j = 0; j < width + BEFORE; j++)
+            start[j] = CANARY;
+    }
+}
+
+static void rows_random(struct rows *rows, struct rng *rng, float limit)
+{
+    for (size_t i = 0; i < rows->n; i++)
+        rng_fill(rng, limit, rows->at[i], rows->width);
+}
+
+static void rows_copy(struct rows *to, const struct rows *from)
+{
+    rows_shape(to, from->n, from->width);
+    for (size_t i = 0; i < from->n; i++)
+        memcpy(to->at[i], from->at[i], from->width * sizeof(float));
+}
+
+/* First float that differs, NaN being equal to NaN; false when all are the same. */
+static bool rows_differ(const struct rows *got, const struct rows *want, size_t *row, size_t *column)
+{
+    for (size_t i = 0; i < want->n; i++) {
+        const float *a = got->at[i] - BEFORE, *b = want->at[i] - BEFORE;
+        if (memcmp(a, b, (want->width + BEFORE) * sizeof(float)) == 0)
+            continue;
+        for (size_t j = 0; j < want->width + BEFORE; j++) {
+            if (memcmp(&a[j], &b[j], sizeof(float)) == 0 || (isnan(a[j]) && isnan(b[j])))
+                continue;
+            *row = i;
+            *column = j;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* ---- a matrix, plain and packed --------------------------------------------- */
+
+struct weights {
+    struct simd_matrix matrix;
+    float *data, *bias;        /* plain */
+    float *clean;              /* as the packer must see them: denormals are 0 */
+    struct guard packed_page, packed_bias_page;
+    float *packed, *packed_bias;
+};
+
+/* Room behind each row so that stride > k is tried. */
+enum { STRIDE_MORE = 3 };
+
+static void weights_create(struct weights *w, struct rng *rng, size_t n, uint32_t each, size_t k)
+{
+    const size_t rows = n * each, stride = k + STRIDE_MORE;
+    const float limit = k > 0 ? 2.0f / sqrtf((float)k) : 0.0f;
+    w->data = need(rows * stride * sizeof(float));
+    w->clean = need(rows * k * sizeof(float));
+    w->bias = need(rows * sizeof(float));
+    rng_fill(rng, 1.0f, w->bias, rows);
+    for (size_t r = 0; r < rows; r++) {
+        for (size_t j = 0; j < k; j++) {
+            const bool denormal = rng_chance(rng, 2);
+            const float value = rng_float(rng, denormal ? 0x1p-127f : limit);
+            w->data[r * stride + j] = value;
+            w->clean[r * k + j] = denormal ? 0.0f : value;
+        }
+    }
+    w->matrix = (struct simd_matrix){w->data, stride, n, each, k};
+}
+
+/* Whole panels, or one at a time from the last to the first: the same bytes. */
+static void weights_pack(struct weights *w, const struct simd_panels *panels, bool one_by_one)
+{
+    const size_t n = panels->columns * w->matrix.k * sizeof(float);
+    if (!guard_open(&w->packed_page, n) ||
+        !guard_open(&w->packed_bias_page, panels->columns * sizeof(float)))
+        die("mmap");
+    w->packed = guard_at_end(&w->packed_page, n);
+    w->packed_bias = guard_at_end(&w->packed_bias_page, panels->columns * sizeof(float));
+    if (one_by_one) {
+        for (size_t p = panels->count; p-- > 0;)
+            simd_pack(&w->matrix, panels, p, p + 1, w->packed);
+    } else {
+        simd_pack(&w->matrix, panels, 0, panels->count, w->packed);
+    }
+    simd_pack_bias(w->bias, w->matrix.n, w->matrix.columns_each, panels, w->packed_bias);
+}
+
+static void weights_unpack(struct weights *w)
+{
+    guard_close(&w->packed_page);
+    guard_close(&w->packed_bias_page);
+}
+
+static void weights_destroy(struct weights *w)
+{
+    free(w->data);
+    free(w->clean);
+    free(w->bias);
+}
+
+/* The rule of kernels.h told another way: walk all panels, and in each its columns.
+ * `row_of[column]` becomes the plain row of each packed column, or -1 for padding. */
+static size_t walk_panels(size_t n, uint32_t each, uint32_t widest, long *row_of, size_t *panel_count)
+{
+    size_t unit = 0, column = 0;
+    *panel_count = 0;
+    while (unit < n) {
+        const size_t left = (n - unit) * each;
+        uint32_t width = widest;
+        if (left <= 16)
+            width = 16;
+        else if (left <= 48 && widest == 64)
+            width = 32;
+        for (uint32_t gate = 0; gate < each; gate++) {
+            for (uint32_t u = 0; u < width / each; u++, column++)
+                row_of[column] = unit + u < n ? (long)(gate * n + unit + u) : -1L;
+        }
+        unit += width / each;
+        ++*panel_count;
+    }
+    return column;
+}
+
+static bool packing_is_right(const struct weights *w, const struct simd_panels *panels, uint32_t widest)
+{
+    static long row_of[MAX_COLUMNS];
+    size_t count;
+    const struct simd_matrix *m = &w->matrix;
+    if (walk_panels(m->n, m->columns_each, widest, row_of, &count) != panels->columns ||
+        count != panels->count)
+        return false;
+    for (size_t p = 0, want_first = 0; p < panels->count; p++) {
+        size_t first;
+        uint32_t width;
+        simd_panel_at(panels, p, &first, &width);
+        if (first != want_first)
+            return false;
+        want_first += width;
+        for (size_t j = 0; j < width; j++) {
+            const long row = row_of[first + j];
+            if (w->packed_bias[first + j] != (row < 0 ? 0.0f : w->bias[row]))
+                return false;
+            for (size_t k = 0; k < m->k; k++) {
+                const float want = row < 0 ? 0.0f : w->clean[(size_t)row * m->k + k];
+                if (memcmp(&w->packed[first * m->k + k * width + j], &want, sizeof want) != 0)
+                    return false;
+            }
+        }
+    }
+    return true;
+}
+
+/* ---- reports ------------------------------------------------------------------ */
+
+static bool wanted(const char *filter, const char *name)
+{
+    return !filter || strcmp(filter, name) == 0;
+}
+
+static void failed(struct run *run, const char *kernel, const char *name, const char *what)
+{
+    run->n_failed++;
+    printf("FAIL %s %s: %s; repeat: check_kernels --seed %llu --kernel %s --case %s\n", kernel, name,
+           what, (unsigned long long)run->options.seed, kernel, name);
+}
+
+static void check_rows(struct run *run, const char *kernel, const char *name, const char *what,
+                       const struct rows *got, const struct rows *want)
+{
+    size_t row, column;
+    run->n_checks++;
+    if (!rows_differ(got, want, &row, &column))
+        return;
+    char text[160];
+    const float *a = got->at[row] - BEFORE + column, *b = want->at[row] - BEFORE + column;
+    if (column < BEFORE)
+        snprintf(text, sizeof text, "%s row %zu written %zu floats before its start", what, row,
+                 BEFORE - column);
+    else
+        snprintf(text, sizeof text, "%s[%zu][%zu] is %a, expected %a", what, row, column - BEFORE,
+                 (double)*a, (double)*b);
+    failed(run, kernel, name, text);
+}
+
+/* Every case has numbers of its own, so that one can be run alone. */
+static struct rng case_rng(const struct run *run, const char *name)
+{
+    struct rng rng = {run->options.seed};
+    for (const char *c = name; *c; c++)
+        rng.state = rng.state * 31 + (unsigned char)*c;
+    return rng;
+}
+
+static bool isa_runs(const struct run *run, const struct simd_isa *isa)
+{
+    return (isa->needs & ~run->cpu_bits) == 0 && wanted(run->options.isa, isa->name);
+}
+
+/* The scalar kernels take panels of any width, so they are tried with each. */
+static size_t widths_of(const struct run *run, const struct simd_isa *isa, uint32_t widest,
+                        uint32_t out[3])
+{
+    out[0] = widest;
+    if (isa != run->scalar)
+        return 1;
+    out[0] = 64;
+    out[1] = 32;
+    out[2] = 16;
+    return 3;
+}
+
+/* ---- matrix product -------------------------------------------------------------- */
+
+struct gemm_case {
+    size_t rows, k, n;
+    bool accumulate;
+    char name[64];
+    struct weights w;
+    struct rows *x, *start, *want, *got;
+};
+
+static void gemm_reference(struct gemm_case *c)
+{
+    rows_copy(c->want, c->start);
+    for (size_t r = 0; r < c->rows; r++) {
+        for (size_t j = 0; j < c->n; j++) {
+            float sum = c->accumulate ? c->start->at[r][j] : c->w.bias[j];
+            for (size_t k = 0; k < c->k; k++)
+                sum = fmaf(c->w.clean[j * c->k + k], c->x->at[r][k], sum);
+            c->want->at[r][j] = sum;
+        }
+    }
+}
+
+/* Σ|terms| · (k + 1) half ulps bounds any order of the sum. */
+static void gemm_near_double(struct run *run, const struct gemm_case *c)
+{
+    run->n_checks++;
+    for (size_t r = 0; r < c->rows; r++) {
+        for (size_t j = 0; j < c->n; j++) {
+            double sum = c->accumulate ? c->start->at[r][j] : c->w.bias[j], size = fabs(sum);
+            for (size_t k = 0; k < c->k; k++) {
+                const double term = (double)c->w.clean[j * c->k + k] * c->x->at[r][k];
+                sum += term;
+                size += fabs(term);
+            }
+            if (fabs(sum - c->want->at[r][j]) > size * ((double)c->k + 1) * 0x1p-24) {
+                failed(run, "reference", c->name, "far from the double-precision result");
+                return;
+            }
+        }
+    }
+}
+
+static void gemm_run_range(struct gemm_case *c, const struct simd_gemm_kernel *kernel,
+                           const struct simd_panels *panels, size_t begin, size_t end)
+{
+    const struct simd_gemm args = {
+        .weights = c->w.packed, .bias = c->w.packed_bias, .panels = panels, .k = c->k, .n_out = c->n,
+        .x = (const float *const *)c->x->at, .out = c->got->at, .rows = c->rows,
+        .panel_begin = begin, .panel_end = end, .accumulate = c->accumulate,
+    };
+    kernel->run(&args);
+}
+
+/* All panels at once; then in two calls cut at every panel, later part first. */
+static void gemm_check(struct run *run, struct gemm_case *c, const struct simd_gemm_kernel *kernel,
+                       uint32_t widest)
+{
+    const struct simd_panels panels = simd_panels_of(c->n, 1, widest);
+    weights_pack(&c->w, &panels, c->rows % 2);
+    run->n_checks++;
+    if (!packing_is_right(&c->w, &panels, widest))
+        failed(run, kernel->name, c->name, "simd_pack put a weight or a panel in the wrong place");
+    for (size_t cut = 0; cut <= panels.count; cut++) {
+        rows_copy(c->got, c->start);
+        gemm_run_range(c, kernel, &panels, cut, panels.count);
+        gemm_run_range(c, kernel, &panels, 0, cut);
+        check_rows(run, kernel->name, c->name, "out", c->got, c->want);
+        if (c->rows > 2 && cut == 1)
+            break;
+    }
+    weights_unpack(&c->w);
+}
+
+static void gemm_case_run(struct run *run, struct gemm_case *c)
+{
+    snprintf(c->name, sizeof c->name, "gemm-m%zuk%zun%zu%s", c->rows, c->k, c->n,
+             c->accumulate ? "+acc" : "");
+    if (!wanted(run->options.name, c->name))
+        return;
+    struct rng rng = case_rng(run, c->name);
+    weights_create(&c->w, &rng, c->n, 1, c->k);
+    rows_shape(c->x, c->rows, c->k);
+    rows_random(c->x, &rng, 1.0f);
+    rows_shape(c->start, c->rows, c->n);
+    if (c->accumulate)
+        rows_random(c->start, &rng, 1.0f);
+    gemm_reference(c);
+    gemm_near_double(run, c);
+
+    size_t n_isas;
+    const struct simd_isa *const *isas = simd_all(&n_isas);
+    for (size_t i = 0; i < n_isas; i++) {
+        if (!isa_runs(run, isas[i]))
+            continue;
+        for (const struct simd_gemm_kernel *kernel = isas[i]->gemm; kernel->name; kernel++) {
+            uint32_t widths[3];
+            const size_t n_widths = widths_of(run, isas[i], kernel->widest, widths);
+            for (size_t w = 0; w < n_widths && wanted(run->options.kernel, kernel->name); w++)
+                gemm_check(run, c, kernel, widths[w]);
+        }
+    }
+    weights_destroy(&c->w);
+}
+
+/* ---- LSTM step --------------------------------------------------------------------- */
+
+struct lstm_case {
+    size_t items, n_x, units;
+    bool hoisted, nan; /* nan: the first item's state has one */
+    char name[64];
+    struct weights wx, wh;
+    struct rows *x, *h, *xw, *c_start, *c_want, *c_got, *h_want, *h_got;
+};
+
+static float lstm_act(const struct run *run, enum simd_act act, float z)
+{
+    float out;
+    run->scalar->ops->act(act, 1.0f, 1.0f, &z, &out, 1);
+    return out;
+}
+
+static float lstm_gate(const struct lstm_case *c, size_t item, size_t row)
+{
+    float z = c->wx.bias[row];
+    for (size_t k = 0; k < c->n_x; k++)
+        z = fmaf(c->wx.clean[row * c->n_x + k], c->x->at[item][k], z);
+    for (size_t k = 0; k < c->units; k++)
+        z = fmaf(c->wh.clean[row * c->units + k], c->h->at[item][k], z);
+    return z;
+}
+
+static void lstm_reference(const struct run *run, struct lstm_case *c)
+{
+    rows_copy(c->c_want, c->c_start);
+    rows_shape(c->h_want, c->items, c->units);
+    for (size_t item = 0; item < c->items; item++) {
+        for (size_t u = 0; u < c->units; u++) {
+            const float i = lstm_act(run, SIMD_ACT_SIGMOID, lstm_gate(c, item, u));
+            const float f = lstm_act(run, SIMD_ACT_SIGMOID, lstm_gate(c, item, c->units + u));
+            const float g = lstm_act(run, SIMD_ACT_TANH, lstm_gate(c, item, 2 * c->units + u));
+            const float o = lstm_act(run, SIMD_ACT_SIGMOID, lstm_gate(c, item, 3 * c->units + u));
+            float *cell = &c->c_want->at[item][u];
+            *cell = fmaf(f, *cell, i * g);
+            c->h_want->at[item][u] = o * lstm_act(run, SIMD_ACT_TANH, *cell);
+        }
+    }
+}
+
+static double lstm_gate_double(const struct lstm_case *c, size_t item, size_t row)
+{
+    double z = c->wx.bias[row];
+    for (size_t k = 0; k < c->n_x; k++)
+        z += (double)c->wx.clean[row * c->n_x + k] * c->x->at[item][k];
+    for (size_t k = 0; k < c->units; k++)
+        z += (double)c->wh.clean[row * c->units + k] * c->h->at[item][k];
+    return z;
+}
+
+static double logistic(double x)
+{
+    return 1.0 / (1.0 + exp(-x));
+}
+
+/* Inputs are within ±1 and weights within ±2/√k, so a gate's sum is off by little
+ * more than (k + 1) half ulps of a few units, and every function here has a slope of
+ * at most 1. */
+static void lstm_near_double(struct run *run, const struct lstm_case *c)
+{
+    const size_t n = c->units;
+    const double tolerance = (double)(c->n_x + n + 8) * 4 * 0x1p-24;
+    run->n_checks++;
+    for (size_t item = c->nan; item < c->items; item++) {
+        for (size_t u = 0; u < n; u++) {
+            const double i = logistic(lstm_gate_double(c, item, u));
+            const double f = logistic(lstm_gate_double(c, item, n + u));
+            const double g = tanh(lstm_gate_double(c, item, 2 * n + u));
+            const double o = logistic(lstm_gate_double(c, item, 3 * n + u));
+            const double cell = f * c->c_start->at[item][u] + i * g;
+            if (fabs(cell - c->c_want->at[item][u]) > tolerance ||
+                fabs(o * tanh(cell) - c->h_want->at[item][u]) > tolerance) {
+                failed(run, "reference", c->name, "far from the double-precision result");
+                return;
+            }
+        }
+    }
+}
+
+/* The input part as the runtime hoists it, in packed order; padding columns are NaN to
+ * show that they reach nothing. */
+static void lstm_fill_xw(struct lstm_case *c, const struct simd_panels *panels, uint32_t widest)
+{
+    static long row_of[MAX_COLUMNS];
+    size_t count;
+    walk_panels(c->units, 4, widest, row_of, &count);
+    rows_shape(c->xw, c->items, panels->columns);
+    for (size_t item = 0; item < c->items; item++) {
+        for (size_t j = 0; j < panels->columns; j++) {
+            float z = NAN;
+            if (row_of[j] >= 0) {
+                const size_t row = (size_t)row_of[j];
+                z = c->wx.bias[row];
+                for (size_t k = 0; k < c->n_x; k++)
+                    z = fmaf(c->wx.clean[row * c->n_x + k], c->x->at[item][k], z);
+            }
+            c->xw->at[item][j] = z;
+        }
+    }
+}
+
+static void lstm_run_range(struct lstm_case *c, const struct simd_lstm_kernel *kernel,
+                           const struct simd_panels *panels, size_t begin, size_t end, bool backwards)
+{
+    const struct simd_lstm args = {
+        .wx = c->wx.packed, .wh = c->wh.packed, .bias = c->wx.packed_bias, .panels = panels,
+        .n_x = c->n_x, .n_h = c->units, .units = c->units,
+        .x = c->hoisted ? NULL : (const float *const *)c->x->at,
+        .xw = c->hoisted ? (const float *const *)c->xw->at : NULL,
+        .h = (const float *const *)c->h->at, .c = c->c_got->at, .h_out = c->h_got->at,
+        .items = c->items, .panel_begin = begin, .panel_end = end, .backwards = backwards,
+    };
+    kernel->step(&args);
+}
+
+/* Forwards and backwards, whole and cut in two at every panel. */
+static void lstm_check(struct run *run, struct lstm_case *c, const struct simd_lstm_kernel *kernel,
+                       uint32_t widest)
+{
+    const struct simd_panels panels = simd_panels_of(c->units, 4, widest);
+    weights_pack(&c->wx, &panels, false);
+    weights_pack(&c->wh, &panels, true);
+    run->n_checks++;
+    if (!packing_is_right(&c->wx, &panels, widest) || !packing_is_right(&c->wh, &panels, widest))
+        failed(run, kernel->name, c->name, "simd_pack put a weight or a panel in the wrong place");
+    if (c->hoisted)
+        lstm_fill_xw(c, &panels, widest);
+    for (size_t cut = 0; cut <= panels.count; cut++) {
+        rows_copy(c->c_got, c->c_start);
+        rows_shape(c->h_got, c->items, c->units);
+        lstm_run_range(c, kernel, &panels, cut, panels.count, cut % 2);
+        lstm_run_range(c, kernel, &panels, 0, cut, cut % 2);
+        check_rows(run, kernel->name, c->name, "c", c->c_got, c->c_want);
+        check_rows(run, kernel->name, c->name, "h", c->h_got, c->h_want);
+        if (c->items > 2 && cut == 1)
+            break;
+    }
+    weights_unpack(&c->wx);
+    weights_unpack(&c->wh);
+}
+
+static void lstm_case_prepare(const struct run *run, struct lstm_case *c)
+{
+    struct rng rng = case_rng(run, c->name);
+    weights_create(&c->wx, &rng, c->units, 4, c->n_x);
+    weights_create(&c->wh, &rng, c->units, 4, c->units);
+    rows_shape(c->x, c->items, c->n_x);
+    rows_random(c->x, &rng, 1.0f);
+    rows_shape(c->h, c->items, c->units);
+    rows_random(c->h, &rng, 1.0f);
+    if (c->nan)
+        c->h->at[0][c->units / 2] = NAN;
+    rows_shape(c->c_start, c->items, c->units);
+    rows_random(c->c_start, &rng, 2.0f);
+    lstm_reference(run, c);
+}
+
+static void lstm_case_run(struct run *run, struct lstm_case *c)
+{
+    snprintf(c->name, sizeof c->name, "lstm-t1n%zuc%zuh%zu%s%s", c->items, c->n_x, c->units,
+             c->hoisted ? "+xw" : "", c->nan ? "+nan" : "");
+    if (!wanted(run->options.name, c->name))
+        return;
+    lstm_case_prepare(run, c);
+    lstm_near_double(run, c);
+
+    size_t n_isas;
+    const struct simd_isa *const *isas = simd_all(&n_isas);
+    for (size_t i = 0; i < n_isas; i++) {
+        if (!isa_runs(run, isas[i]))
+            continue;
+        for (const struct simd_lstm_kernel *kernel = isas[i]->lstm; kernel->name; kernel++) {
+            uint32_t widths[3];
+            const size_t n_widths = widths_of(run, isas[i], kernel->widest, widths);
+            for (size_t w = 0; w < n_widths && wanted(run->options.kernel, kernel->name); w++)
+                lstm_check(run, c, kernel, widths[w]);
+        }
+    }
+    weights_destroy(&c->wx);
+    weights_destroy(&c->wh);
+}
+
+/* ---- shapes -------------------------------------------------------------------------- */
+
+static const size_t inputs[] = {0, 1, 3, 17, MAX_INPUT};
+enum { N_INPUTS = sizeof inputs / sizeof *inputs };
+
+/* 1 … 13 and 33. */
+enum { N_ROW_COUNTS = 14 };
+
+static size_t row_count(size_t index)
+{
+    return index < 13 ? index + 1 : MAX_ROWS;
+}
+
+/* 1 … 70, 100 and 300. */
+enum { N_SIZES = 72 };
+
+static size_t size_of(size_t index)
+{
+    return index < 70 ? index + 1 : index == 70 ? 100 : MAX_UNITS;
+}
+
+static void gemm_cases(struct run *run)
+{
+    struct gemm_case c = {.x = rows_create(MAX_INPUT), .start = rows_create(MAX_COLUMNS),
+                          .want = rows_create(MAX_COLUMNS), .got = rows_create(MAX_COLUMNS)};
+    for (size_t size = 0; size < N_SIZES; size++) {
+        for (size_t m = 0; m < N_ROW_COUNTS; m++) {
+            for (size_t k = 0; k < N_INPUTS; k++) {
+                c.n = size_of(size);
+                c.rows = row_count(m);
+                c.k = inputs[k];
+                c.accumulate = (size + m + k) % 2;
+                gemm_case_run(run, &c);
+            }
+        }
+    }
+    rows_destroy(c.x);
+    rows_destroy(c.start);
+    rows_destroy(c.want);
+    rows_destroy(c.got);
+}
+
+/* Every number of items with every size, and every input width with one item, where
+ * the panels are grouped; the rest is spread over these. */
+static void lstm_cases_of(struct run *run, struct lstm_case *c, size_t size)
+{
+    c->units = size_of(size);
+    for (size_t m = 0; m < N_ROW_COUNTS; m++) {
+        for (size_t k = 0; k < N_INPUTS; k++) {
+            c->items = row_count(m);
+            c->n_x = inputs[k];
+            c->hoisted = (size + m + k) % 3 == 0;
+            c->nan = (size + m) % 7 == 0;
+            if (c->items <= 2 || (size + m) % N_INPUTS == k)
+                lstm_case_run(run, c);
+        }
+    }
+}
+
+static void lstm_cases(struct run *run)
+{
+    struct lstm_case c = {.x = rows_create(MAX_INPUT), .h = rows_create(MAX_UNITS),
+                          .xw = rows_create(MAX_COLUMNS), .c_start = rows_create(MAX_UNITS),
+                          .c_want = rows_create(MAX_UNITS), .c_got = rows_create(MAX_UNITS),
+                          .h_want = rows_create(MAX_UNITS), .h_got = rows_create(MAX_UNITS)};
+    for (size_t size = 0; size < N_SIZES; size++)
+        lstm_cases_of(run, &c, size);
+    struct rows *all[] = {c.x, c.h, c.xw, c.c_start, c.c_want, c.c_got, c.h_want, c.h_got};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        rows_destroy(all[i]);
+}
+
+/* ---- command line ---------------------------------------------------------------------- */
+
+static void list_kernels(const struct run *run)
+{
+    size_t n_isas;
+    const struct simd_isa *const *isas = simd_all(&n_isas);
+    for (size_t i = 0; i < n_isas; i++) {
+        const char *runs = (isas[i]->needs & ~run->cpu_bits) == 0 ? "" : " (not on this CPU)";
+        for (const struct simd_gemm_kernel *k = isas[i]->gemm; k->name; k++)
+            printf("%s%s\n", k->name, runs);
+        for (const struct simd_lstm_kernel *k = isas[i]->lstm; k->name; k++)
+            printf("%s%s\n", k->name, runs);
+    }
+}
+
+static void usage(FILE *to)
+{
+    fprintf(to, "usage: check_kernels [--list] [--isa NAME] [--kernel NAME] [--seed N] [--case NAME]\n");
+}
+
+static void parse(int argc, char **argv, struct options *options)
+{
+    for (int i = 1; i < argc; i++) {
+        const char *value = i + 1 < argc ? argv[i + 1] : NULL;
+        if (strcmp(argv[i], "--list") == 0) {
+            options->list = true;
+            continue;
+        }
+        if (strcmp(argv[i], "--help") == 0) {
+            usage(stdout);
+            exit(0);
+        }
+        if (value && strcmp(argv[i], "--isa") == 0)
+            options->isa = value;
+        else if (value && strcmp(argv[i], "--kernel") == 0)
+            options->kernel = value;
+        else if (value && strcmp(argv[i], "--case") == 0)
+            options->name = value;
+        else if (value && strcmp(argv[i], "--seed") == 0)
+            options->seed = strtoull(value, NULL, 0);
+        else {
+            usage(stderr);
+            exit(2);
+        }
+        i++;
+    }
+}
+
+int main(int argc, char **argv)
+{
+    struct run run = {.options = {.seed = 1}, .cpu_bits = simd_cpu_detect().bits};
+    parse(argc, argv, &run.options);
+    size_t n_isas;
+    run.scalar = simd_all(&n_isas)[n_isas - 1];
+    if (run.options.list) {
+        list_kernels(&run);
+        return 0;
+    }
+    const uint64_t saved = simd_fpenv_enter();
+    gemm_cases(&run);
+    lstm_cases(&run);
+    simd_fpenv_leave(saved);
+    printf("%llu checks, %llu failed\n", run.n_checks, run.n_failed);
+    if (run.n_checks == 0)
+        fprintf(stderr, "check_kernels: no kernel or case has that name\n");
+    return run.n_failed > 0 || run.n_checks == 0;
+}

@@ -1,0 +1,52 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# What the library shows to the outside: `symbols.sh BUILD_FOLDER [LIMIT_KIB]`. The shared library exports lstm_*
+# and nothing else, every function of lstmrun.h among it; each instruction set's object exports one symbol; the
+# stripped library stays small. Prints "ok" or "not ok" lines.
+set -u
+
+build=$1
+limit=${2:-300}
+root=$(cd "$(dirname "$0")/.." && pwd)
+library=$build/runtime/liblstmrun.so
+status=0
+
+report() {
+    if [ -z "$2" ]; then
+        echo "ok symbols: $1"
+    else
+        echo "not ok symbols: $1"
+        printf '%s\n' "$2"
+        status=1
+    fi
+}
+
+exported=$(nm -D --defined-only "$library" | awk '{ sub(/@.*/, "", $3); print $3 }' | sort -u)
+declared=$(sed 's,/\*.*\*/,,' "$root/runtime/lstmrun.h" | tr '\n' ' ' |
+    grep -oE 'LSTMRUN_API[^;(]*\(' | grep -oE 'lstm_[a-z0-9_]+\($|lstm_[a-z0-9_]+ *\(' | tr -d '( ' | sort -u)
+[ -n "$exported" ] || exported=nothing
+report "only lstm_* are exported" "$(printf '%s\n' "$exported" | grep -v '^lstm_')"
+report "each function of lstmrun.h is exported" \
+    "$(for name in $declared; do printf '%s\n' "$exported" | grep -qx "$name" || echo "$name"; done)"
+report "nothing is exported that lstmrun.h lacks" \
+    "$(for name in $exported; do printf '%s\n' "$declared" | grep -qx "$name" || echo "$name"; done)"
+
+for object in "$build"/simd/libsimd_*.a; do
+    isa=$(basename "$object" .a)
+    isa=${isa#libsimd_}
+    names=$(nm -g --defined-only "$object" 2>/dev/null | awk 'NF == 3 { print $3 }')
+    report "$isa exports one symbol" "$([ "$names" = "simd_isa_$isa" ] || echo "${names:-none}")"
+done
+
+# Mutable globals: nothing of ours may lie in .data or .bss (the loader's own few bytes aside).
+report "no mutable globals" "$(nm "$library" | awk '$2 ~ /^[bBdD]$/ { print $3 }' |
+    grep -vE '^(completed\.[0-9]+|__dso_handle|__TMC_END__|_edata|__bss_start|_end|__data_start)$')"
+
+copy=$(mktemp)
+strip -o "$copy" "$library"
+size=$(wc -c <"$copy")
+rm -f "$copy"
+echo "stripped shared library: $size bytes"
+report "stripped library below $limit KiB" "$([ "$size" -lt $((limit * 1024)) ] || echo "$size bytes")"
+exit $status

@@ -1,0 +1,317 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# Builds and runs every test there is, in every configuration, and ends in one line: N passed, N failed.
+# Installs what that needs (with apt; Python packages into a folder in the user's cache). `--help` for the options.
+set -u
+
+cd "$(dirname "$0")/.." || exit 1
+root=$PWD
+work=$root/build-check
+cache=${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/lstmrun
+mkdir -p "$work" "$cache" || exit 1
+log=$work/setup.log
+: >"$log"
+. tools/setup_common.sh
+
+CHECK_PACKAGES="libcriterion-dev libomp-dev clang binutils make python3 python3-venv"
+CROSS_PACKAGES="gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user"
+ARM64_LIBRARIES="libcriterion-dev libjansson-dev libprotobuf-c-dev libzip-dev libsndfile1-dev libc6-dev libgomp1"
+PYTHON_PACKAGES="numpy scipy h5py safetensors onnx onnxruntime onnxscript keras"
+
+usage() {
+    cat <<EOF
+usage: sh tools/check.sh [--quick] [--fuzz-seconds N] [SUITE…]
+  --quick           only the suites that need nothing but the native compiler: $QUICK
+  --fuzz-seconds N  how long each fuzz target runs (default 10)
+  --help            this text
+  SUITE             only these, of: $EVERY
+Builds lie in build-check/, logs beside them. The interpreter of the framework suite is \$LSTMRUN_PYTHON if set.
+EOF
+}
+
+QUICK="gcc structure install examples"
+EVERY="gcc structure install examples clang sanitizers no-openmp aarch64 frameworks fuzz"
+fuzz_seconds=10
+chosen=
+
+while [ $# -gt 0 ]; do
+    case $1 in
+    --quick) chosen=$QUICK ;;
+    --fuzz-seconds) shift; fuzz_seconds=${1:-} ;;
+    --help) usage; exit 0 ;;
+    -*) usage >&2; exit 2 ;;
+    *) case " $EVERY " in *" $1 "*) chosen="$chosen $1" ;; *) usage >&2; exit 2 ;; esac ;;
+    esac
+    shift
+done
+case $fuzz_seconds in '' | *[!0-9]*) usage >&2; exit 2 ;; esac
+[ -n "$chosen" ] || chosen=$EVERY
+wanted() { case " $chosen " in *" $1 "*) return 0 ;; esac; return 1; }
+
+# ---- counting -----------------------------------------------------------------------------------------------
+
+results=$work/results
+: >"$results"
+started=$(date +%s)
+
+# record SUITE PASSED FAILED SKIPPED
+record() {
+    now=$(date +%s)
+    printf '%s %s %s %s %s\n' "$1" "$2" "$3" "$4" $((now - started)) >>"$results"
+    started=$now
+    say "   $1: $2 passed, $3 failed, $4 skipped"
+}
+
+# broken SUITE LOG: what could not even be built is one failed test.
+broken() {
+    say "--- $1 cannot be built or started; the end of $2:"
+    tail -n 60 "$2"
+    record "$1" 0 1 0
+}
+
+# left_out SUITE REASON: loudly.
+left_out() {
+    say "*** SKIPPED: $1: $2"
+    record "$1" 0 0 1
+}
+
+# lines SUITE LOG CODE: count a log of "ok …" and "not ok …" lines; show it if one failed.
+lines() {
+    counts=$(python3 tests/count.py --lines "$2")
+    case $counts in
+    *' 0 '*) [ "$3" -eq 0 ] || counts=$(echo "$counts" | awk '{ print $1, $2 + 1, $3 }') ;;
+    esac
+    case $counts in *' 0 '*) grep '^skip ' "$2" ;; *) cat "$2" ;; esac
+    # shellcheck disable=SC2086
+    record "$1" $counts
+}
+
+# ---- building -----------------------------------------------------------------------------------------------
+
+# build FOLDER OPTION…: configure and compile build-check/FOLDER; false (and a log) if that fails.
+build() {
+    folder=$work/$1
+    shift
+    if [ -f "$folder/build.ninja" ]; then
+        set -- --reconfigure "$@"
+    fi
+    { meson setup "$folder" -Dwerror=true "$@" && meson compile -C "$folder"; } >"$folder.log" 2>&1 </dev/null
+}
+
+# suites NAME FOLDER FACTOR: run the Meson tests of a build, FACTOR times as patiently.
+suites() {
+    rm -f "$work/$2/meson-logs/testlog.json"
+    meson test -C "$work/$2" --no-rebuild --timeout-multiplier "$3" >"$work/$2.test.log" 2>&1 </dev/null
+    if counts=$(python3 tests/count.py "$work/$2/meson-logs/testlog.json"); then
+        # shellcheck disable=SC2086
+        record "$1" $counts
+    else
+        broken "$1" "$work/$2.test.log"
+    fi
+}
+
+build_and_run() { # NAME FACTOR OPTION…
+    name=$1
+    factor=$2
+    shift 2
+    say "$name: building and testing …"
+    if build "$name" -Dtests=true "$@"; then
+        suites "$name" "$name" "$factor"
+    else
+        broken "$name" "$work/$name.log"
+    fi
+}
+
+# ---- the suites ---------------------------------------------------------------------------------------------
+
+suite_gcc() {
+    CC=gcc build_and_run gcc 1 --buildtype=release -Dopenmp=enabled --prefix="$work/prefix"
+}
+
+suite_structure() {
+    say "structure: includes, header, symbols …"
+    {
+        sh tests/includes.sh
+        sh tests/header.sh
+        sh tests/symbols.sh "$work/gcc"
+    } >"$work/structure.log" 2>&1
+    grep '^stripped' "$work/structure.log"
+    lines structure "$work/structure.log" 0
+}
+
+suite_install() {
+    say "install: a program that finds the library through pkg-config …"
+    rm -rf "$work/prefix"
+    if meson install -C "$work/gcc" --no-rebuild >"$work/install.meson.log" 2>&1; then
+        sh tests/install.sh "$work/prefix" >"$work/install.log" 2>&1
+        lines install "$work/install.log" $?
+    else
+        broken install "$work/install.meson.log"
+    fi
+}
+
+suite_examples() {
+    say "examples …"
+    python3 tests/examples.py "$work/gcc" >"$work/examples.log" 2>&1
+    lines examples "$work/examples.log" $?
+}
+
+suite_clang() {
+    CC=clang build_and_run clang 1 --buildtype=release -Dopenmp=enabled
+}
+
+suite_sanitizers() {
+    CC=gcc build_and_run sanitizers 5 --buildtype=debugoptimized -Dopenmp=enabled -Dfuzz=true \
+        -Db_sanitize=address,undefined -Db_lundef=false -Dc_args=-fno-sanitize-recover=all
+}
+
+suite_no_openmp() {
+    CC=gcc build_and_run no-openmp 1 --buildtype=release -Dopenmp=disabled
+}
+
+# A folder with arm64 libraries, made of Debian's packages without installing them: some cannot be installed
+# beside their own amd64 versions. False if they cannot be fetched.
+arm64_sysroot() {
+    sysroot=$cache/arm64
+    [ ! -f "$sysroot/complete" ] || return 0
+    rm -rf "$sysroot"
+    mkdir -p "$sysroot/apt/lists/partial" "$sysroot/apt/archives/partial" "$sysroot/root" || return 1
+    : >"$sysroot/apt/status"
+    set -- -o APT::Architecture=arm64 -o APT::Architectures=arm64 -o "Dir::State=$sysroot/apt" \
+        -o "Dir::State::status=$sysroot/apt/status" -o "Dir::Cache=$sysroot/apt" -o APT::Sandbox::User=root
+    # shellcheck disable=SC2086
+    apt-get "$@" update && apt-get "$@" install -y --download-only --no-install-recommends $ARM64_LIBRARIES || return 1
+    for package in "$sysroot"/apt/archives/*.deb; do
+        dpkg -x "$package" "$sysroot/root" || return 1
+    done
+    rm -rf "$sysroot/apt"
+    : >"$sysroot/complete"
+}
+
+suite_aarch64() {
+    say "aarch64: libraries of the other architecture …"
+    if ! have aarch64-linux-gnu-gcc || ! have qemu-aarch64; then
+        left_out aarch64 "no cross compiler or no qemu-aarch64 (packages: $CROSS_PACKAGES)"
+    elif ! arm64_sysroot >"$work/aarch64.apt.log" 2>&1 </dev/null; then
+        left_out aarch64 "arm64 libraries cannot be fetched with apt (see build-check/aarch64.apt.log)"
+    else
+        printf "[constants]\nsysroot = '%s'\n" "$sysroot/root" >"$work/aarch64.sysroot.ini"
+        build_and_run aarch64 10 --buildtype=release -Dopenmp=enabled \
+            --cross-file "$work/aarch64.sysroot.ini" --cross-file tests/cross/aarch64.ini
+    fi
+}
+
+# Sets LSTMRUN_PYTHON to an interpreter that has the frameworks; false if there is none and none can be had.
+framework_python() {
+    [ -z "${LSTMRUN_PYTHON:-}" ] || return 0
+    venv=$cache/venv
+    LSTMRUN_PYTHON=$venv/bin/python
+    export LSTMRUN_PYTHON
+    test_import='import torch, onnxruntime, onnx, onnxscript, keras, safetensors, numpy, scipy, h5py'
+    KERAS_BACKEND=torch "$LSTMRUN_PYTHON" -c "$test_import" >/dev/null 2>&1 && return 0
+    python3 -m venv --clear "$venv" && "$venv/bin/pip" install torch==2.13.0 &&
+        "$venv/bin/pip" install $PYTHON_PACKAGES && KERAS_BACKEND=torch "$LSTMRUN_PYTHON" -c "$test_import"
+}
+
+suite_frameworks() {
+    say "frameworks: PyTorch, ONNX Runtime and Keras …"
+    if ! framework_python >"$work/frameworks.pip.log" 2>&1 </dev/null; then
+        tail -n 3 "$work/frameworks.pip.log"
+        left_out frameworks "PyTorch and the others cannot be had from PyPI (see build-check/frameworks.pip.log)"
+        return
+    fi
+    "$LSTMRUN_PYTHON" tests/frameworks/run.py "$work/gcc" >"$work/frameworks.log" 2>&1 </dev/null
+    lines frameworks "$work/frameworks.log" $?
+}
+
+# fuzz_one TARGET: prints one "ok" or "not ok" line after the target's own output in case of a finding.
+fuzz_one() {
+    target=$(basename "$1")
+    corpus=$work/corpus/$target
+    seeds=tests/seeds/${target#fuzz_}
+    [ -d "$seeds" ] || seeds=
+    mkdir -p "$corpus"
+    if "$1" -max_total_time="$fuzz_seconds" -timeout=10 -rss_limit_mb=2048 -artifact_prefix="$work/$target-" \
+        "$corpus" $seeds >"$work/$target.log" 2>&1 </dev/null; then
+        echo "ok $target ($(grep -oE '^#[0-9]+' "$work/$target.log" | tail -n 1 | tr -d '#') inputs)"
+    else
+        tail -n 40 "$work/$target.log"
+        echo "not ok $target"
+    fi
+}
+
+# The corpora that libFuzzer left, replayed in the build of the other compiler.
+replay_one() {
+    target=$(basename "$1")
+    if "$1" "$work/corpus/$target" >"$work/$target.replay.log" 2>&1 </dev/null; then
+        echo "ok $target: replay with gcc"
+    else
+        tail -n 40 "$work/$target.replay.log"
+        echo "not ok $target: replay with gcc"
+    fi
+}
+
+suite_fuzz() {
+    say "fuzz: each target for $fuzz_seconds seconds, two at a time …"
+    if ! CC=clang build fuzz --buildtype=debugoptimized -Dopenmp=enabled -Dfuzz=true -Dbench=false \
+        -Db_sanitize=address,undefined -Db_lundef=false \
+        -Dc_args='-fno-sanitize-recover=all -fsanitize=fuzzer-no-link'; then
+        broken fuzz "$work/fuzz.log"
+        return
+    fi
+    : >"$work/fuzz.run.log"
+    running=0
+    for program in "$work"/fuzz/tests/fuzz_*; do
+        [ -f "$program" ] && [ -x "$program" ] || continue
+        fuzz_one "$program" >>"$work/fuzz.run.log" 2>&1 &
+        running=$((running + 1))
+        [ $((running % 2)) -ne 0 ] || wait
+    done
+    wait
+    for program in "$work"/sanitizers/tests/fuzz_*; do
+        [ -f "$program" ] && [ -x "$program" ] || continue
+        replay_one "$program" >>"$work/fuzz.run.log" 2>&1
+    done
+    lines fuzz "$work/fuzz.run.log" 0
+}
+
+# ---- all of it ----------------------------------------------------------------------------------------------
+
+install_what_is_needed() {
+    ensure_build_tools
+    have apt-get || { say "No apt-get here: suites whose programs are missing will fail or be skipped."; return; }
+    packages=$CHECK_PACKAGES
+    wanted aarch64 && packages="$packages $CROSS_PACKAGES"
+    # shellcheck disable=SC2086
+    install_packages $packages
+    # The sanitizers' run-time library of this clang; a package of its own on some releases.
+    major=$(clang -dumpversion 2>/dev/null | cut -d. -f1)
+    if wanted fuzz && [ -n "$major" ] && apt-cache show "libclang-rt-$major-dev" >/dev/null 2>&1; then
+        install_packages "libclang-rt-$major-dev"
+    fi
+}
+
+install_what_is_needed
+# These use the build of the first.
+if ! wanted gcc && { wanted structure || wanted install || wanted examples || wanted frameworks; }; then
+    CC=gcc build gcc -Dtests=true --buildtype=release -Dopenmp=enabled --prefix="$work/prefix" ||
+        broken gcc "$work/gcc.log"
+fi
+started=$(date +%s)
+for suite in $EVERY; do
+    if wanted "$suite"; then
+        "suite_$(echo "$suite" | tr - _)"
+    fi
+done
+
+echo
+awk '
+    BEGIN { printf "%-14s %8s %8s %8s %8s\n", "suite", "passed", "failed", "skipped", "seconds" }
+    { printf "%-14s %8d %8d %8d %8d\n", $1, $2, $3, $4, $5; p += $2; f += $3; s += $4 }
+    END {
+        printf "%d passed, %d failed", p, f
+        if (s) printf ", %d skipped", s
+        printf "\n"
+        exit f > 0 || p == 0
+    }' "$results"

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * One invocation of lstmrun, see session.h.
+ */
+#include "tools/session.h"
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tools/cleanup.h"
+#include "tools/progress.h"
+#include "tools/say.h"
+#include "tools/state_file.h"
+
+enum {
+    CHUNK_STEPS = 1024,      /* enough for the input part to run as a matrix product */
+    CHUNK_FLOATS = 1 << 22,  /* of input and output together: 16 MiB */
+};
+
+static bool model_failed(const struct session *session, const lstm_error *error)
+{
+    const char *path = session->args->model;
+    if (error->rule)
+        return complain("%s: byte %llu: %s (rule %u of FORMAT.md)", path, (unsigned long long)error->offset,
+                        error->text, error->rule);
+    return complain("%s: %s", path, error->text);
+}
+
+bool session_open_model(struct session *session, const struct args *args)
+{
+    lstm_error error;
+    *session = (struct session){.args = args};
+    double start = clock_wall();
+    if (lstm_model_open(args->model, &session->model, &error) != LSTM_OK)
+        return model_failed(session, &error);
+    session->open_seconds = clock_wall() - start;
+    session->info = lstm_model_get_info(session->model);
+    if (!session->info->streams && args->chunk)
+        args_refuse("--chunk: %s needs whole sequences and cannot run in pieces", args->model);
+    if (!session->info->streams && args->show_state)
+        args_refuse("--show-state: %s needs whole sequences and has no state after each step",
+                    args->model);
+    return true;
+}
+
+bool session_open_input(struct session *session)
+{
+    const struct args *args = session->args;
+    const struct source_format *format = source_find_format(args->input_format, args->input);
+    if (!format && args->input_format)
+        args_refuse("--input-format %s: expected %s", args->input_format, source_format_names());
+    if (!format)
+        args_refuse("%s: its name does not tell the format; add --input-format %s", args->input,
+                    source_format_names());
+    const char *rate = lstm_model_find_metadata(session->model, "sample_rate");
+    session->has_source = source_open(&session->source, format, args->input, &session->info->input, rate);
+    session->items = session->source.items;
+    return session->has_source;
+}
+
+bool session_is_piecewise(const struct session *session)
+{
+    return session->info->streams && !session->source.batch;
+}
+
+static bool is_std(const char *path)
+{
+    return !path || strcmp(path, "-") == 0;
+}
+
+bool session_is_live(const struct session *session)
+{
+    const struct args *args = session->args;
+    return session_is_piecewise(session) && args->input && strcmp(args->input, "-") == 0 &&
+           is_std(args->output) && !args->time;
+}
+
+static size_t choose_chunk(const struct session *session)
+{
+    const struct args *args = session->args;
+    if (!session->info->streams)
+        return SIZE_MAX;
+    if (args->chunk)
+        return args->chunk;
+    if (args->show_state || session_is_live(session))
+        return 1;
+    size_t frame = session->info->input.size + session->info->output.size;
+    size_t chunk = CHUNK_FLOATS / frame;
+    if (chunk > CHUNK_STEPS)
+        chunk = CHUNK_STEPS;
+    return chunk ? chunk : 1;
+}
+
+bool session_make_plan(struct session *session, size_t items, size_t steps)
+{
+    const struct args *args = session->args;
+    lstm_error error;
+    session->chunk = choose_chunk(session);
+    lstm_plan_options options = LSTM_PLAN_OPTIONS_INIT;
+    options.threads = (uint32_t)args->threads;
+    options.isa = args->isa;
+    options.backend = args->backend;
+    options.items = items;
+    if (!steps && args->input && session->chunk != SIZE_MAX)
+        steps = session->chunk; /* a stream without a known end: each call is full */
+    options.steps = steps < session->chunk ? steps : session->chunk;
+    double start = clock_wall();
+    lstm_status status = lstm_plan_create(session->model, &options, &session->plan, &error);
+    session->plan_seconds = clock_wall() - start;
+    if (status == LSTM_E_ARG)
+        args_refuse("%s", error.text);
+    return status == LSTM_OK || model_failed(session, &error);
+}
+
+bool session_make_streams(struct session *session)
+{
+    const struct args *args = session->args;
+    session->streams = calloc(session->items, sizeof *session->streams);
+    bool ok = session->streams != NULL;
+    for (size_t i = 0; ok && i < session->items; i++)
+        ok = lstm_stream_create(session->model, &session->streams[i]) == LSTM_OK;
+    if (!ok)
+        return complain("out of memory for the states of %zu sequences", session->items);
+    return !args->load_state ||
+           state_file_load(args->load_state, session->model, session->streams, session->items);
+}
+
+bool session_make_workspace(struct session *session, size_t steps)
+{
+    lstm_error error;
+    lstm_workspace_destroy(session->workspace);
+    lstm_status status =
+        lstm_workspace_create(session->plan, session->items, steps, &session->workspace, &error);
+    return status == LSTM_OK || complain("%s", error.text);
+}
+
+void session_close(struct session *session)
+{
+    for (size_t i = 0; session->streams && i < session->items; i++)
+        lstm_stream_destroy(session->streams[i]);
+    free(session->streams);
+    lstm_workspace_destroy(session->workspace);
+    if (session->has_source)
+        source_close(&session->source);
+    lstm_plan_destroy(session->plan);
+    lstm_model_close(session->model);
+    *session = (struct session){0};
+}

@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Input formats, one row each, see source.h.
+ */
+#define _POSIX_C_SOURCE 200809L
+
+#include "tools/source.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "tools/cleanup.h"
+#include "tools/say.h"
+
+struct source_format {
+    const char *name;
+    const char *extensions[5];
+    bool (*open)(struct source *source);
+    bool (*read)(struct source *source, float *frames, size_t steps, size_t *n_out);
+};
+
+/* ---- files read as they come: bin and csv -------------------------------- */
+
+static bool open_descriptor(struct source *source)
+{
+    struct stat status;
+    source->fd = strcmp(source->path, "-") == 0 ? STDIN_FILENO : open(source->path, O_RDONLY | O_CLOEXEC);
+    if (source->fd < 0 || fstat(source->fd, &status) != 0)
+        return complain("%s: cannot be read: %s", source->name, strerror(errno));
+    if (S_ISDIR(status.st_mode))
+        return complain("%s: is a directory, expected a file of frames", source->name);
+    if (!S_ISREG(status.st_mode))
+        return true;
+    if (status.st_size == 0)
+        return complain("%s: the file is empty, expected frames of %zu numbers", source->name,
+                        source->frame.size);
+    source->file_bytes = (size_t)status.st_size;
+    return true;
+}
+
+static ptrdiff_t read_some(void *context, void *bytes, size_t n)
+{
+    struct source *source = context;
+    ssize_t got = read(source->fd, bytes, n);
+    if (got > 0)
+        source->bytes_read += (size_t)got;
+    return got;
+}
+
+static bool bin_open(struct source *source)
+{
+    if (!open_descriptor(source))
+        return false;
+    size_t frame_bytes = source->frame.size * sizeof(float);
+    if (!source->file_bytes || source->fd == STDIN_FILENO)
+        return true;
+    if (source->file_bytes % frame_bytes)
+        return complain("%s: %zu bytes, expected a multiple of %zu (frames of %zu 32-bit floats)",
+                        source->name, source->file_bytes, frame_bytes, source->frame.size);
+    source->steps = source->file_bytes / frame_bytes;
+    return true;
+}
+
+static bool bin_read(struct source *source, float *frames, size_t steps, size_t *n_out)
+{
+    size_t frame_bytes = source->frame.size * sizeof(float);
+    size_t wanted = steps * frame_bytes, have = 0;
+    while (have < wanted) {
+        ptrdiff_t got = read_some(source, (char *)frames + have, wanted - have);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return complain("%s: cannot be read: %s", source->name, strerror(errno));
+        if (got == 0)
+            break;
+        have += (size_t)got;
+    }
+    *n_out = have / frame_bytes;
+    if (have % frame_bytes)
+        return complain("%s: step %zu: ends after %zu bytes, expected %zu (%zu 32-bit floats)", source->name,
+                        source->done + *n_out, have % frame_bytes, frame_bytes, source->frame.size);
+    return true;
+}
+
+static bool csv_begin(struct source *source)
+{
+    if (!open_descriptor(source))
+        return false;
+    csv_open(&source->csv, read_some, source);
+    return true;
+}
+
+static bool csv_read_frames(struct source *source, float *frames, size_t steps, size_t *n_out)
+{
+    size_t size = source->frame.size;
+    for (*n_out = 0; *n_out < steps; ++*n_out) {
+        struct io_error error;
+        size_t n;
+        int got = csv_read_row(&source->csv, frames + *n_out * size, size, &n, &error);
+        if (got < 0)
+            return complain("%s:%s", source->name, error.text);
+        if (got == 0)
+            break;
+        if (n != size)
+            return complain("%s:%zu:1: %zu number%s, expected %zu (the model's input)", source->name,
+                            source->csv.line, n, n == 1 ? "" : "s", size);
+    }
+    return true;
+}
+
+/* ---- mapped files: npy and wav ------------------------------------------- */
+
+static bool open_map(struct source *source)
+{
+    char error[160];
+    if (strcmp(source->path, "-") == 0)
+        return complain("standard input can be bin or csv, not %s", source->format->name);
+    if (!mapfile_open(source->path, &source->map, error, sizeof error))
+        return complain("%s: %s", source->name, error);
+    cleanup_watch(source->map.bytes, source->map.n_bytes, source->path);
+    return true;
+}
+
+/* Whether `dims` are the model's frame. */
+static bool is_frame(const struct source *source, const size_t *dims)
+{
+    for (uint32_t i = 0; i < source->frame.rank; i++) {
+        if (dims[i] != source->frame.dims[i])
+            return false;
+    }
+    return true;
+}
+
+static bool npy_fail_shape(const struct source *source)
+{
+    char found[TENSOR_SHAPE_TEXT], text[TENSOR_SHAPE_TEXT];
+    size_t dims[LSTM_MAX_RANK] = {0};
+    for (uint32_t i = 0; i < source->frame.rank; i++)
+        dims[i] = source->frame.dims[i];
+    tensor_shape_text(source->frame.rank, dims, text);
+    const char *inner = text + 1; /* "4, 3]" of "[4, 3]" */
+    return complain("%s: shape %s, expected [steps, %s or [items, steps, %s", source->name,
+                    tensor_shape_text(source->npy.rank, source->npy.dims, found), inner, inner);
+}
+
+static bool npy_open(struct source *source)
+{
+    struct io_error error;
+    if (!open_map(source))
+        return false;
+    if (!npy_read_header(source->map.bytes, source->map.n_bytes, &source->npy, &error))
+        return complain("%s: %s", source->name, error.text);
+    const struct npy_header *npy = &source->npy;
+    uint32_t rank = source->frame.rank;
+    if (npy->rank == 1 && source->frame.size == 1) {
+        source->steps = npy->dims[0]; /* one number a step needs no second dimension */
+    } else if (npy->rank == rank + 1 && is_frame(source, npy->dims + 1)) {
+        source->steps = npy->dims[0];
+    } else if (npy->rank == rank + 2 && is_frame(source, npy->dims + 2)) {
+        source->batch = true;
+        source->items = npy->dims[0];
+        source->steps = npy->dims[1];
+    } else {
+        return npy_fail_shape(source);
+    }
+    if (!npy->count)
+        return complain("%s: there are no frames in it", source->name);
+    return true;
+}
+
+static bool npy_read_frames(struct source *source, float *frames, size_t steps, size_t *n_out)
+{
+    size_t size = source->frame.size, left = source->items * source->steps - source->done;
+    *n_out = steps < left ? steps : left;
+    npy_get(&source->npy, source->map.bytes, source->done * size, *n_out * size, frames);
+    return true;
+}
+
+static bool wav_begin(struct source *source)
+{
+    struct io_error error;
+    struct wav_info info;
+    if (!source->rate)
+        return complain("%s: the model has no 'sample_rate' in its metadata: it is not made for sound",
+                        source->name);
+    if (!open_map(source))
+        return false;
+    if (!wav_open(source->map.bytes, source->map.n_bytes, &source->wav, &info, &error))
+        return complain("%s: %s", source->name, error.text);
+    double rate = strtod(source->rate, NULL);
+    if (fabs(rate - info.rate) > 1e-6 * rate)
+        return complain("%s: %u frames a second, expected %s (the model's sample_rate)", source->name,
+                        info.rate, source->rate);
+    if (info.channels != source->frame.size)
+        return complain("%s: %u channel%s, expected %zu (the model's input)", source->name, info.channels,
+                        info.channels == 1 ? "" : "s", source->frame.size);
+    if (!info.frames)
+        return complain("%s: the file holds no sound", source->name);
+    source->steps = info.frames;
+    return true;
+}
+
+static bool wav_read_frames(struct source *source, float *frames, size_t steps, size_t *n_out)
+{
+    struct io_error error;
+    return wav_read(source->wav, frames, steps, n_out, &error) ||
+           complain("%s: %s", source->name, error.text);
+}
+
+/* ---- the table ----------------------------------------------------------- */
+
+static const struct source_format formats[] = {
+    {"bin", {"bin", "raw", "f32", NULL}, bin_open, bin_read},
+    {"npy", {"npy", NULL}, npy_open, npy_read_frames},
+    {"csv", {"csv", "tsv", "txt", "dat", NULL}, csv_begin, csv_read_frames},
+    {"wav", {"wav", NULL}, wav_begin, wav_read_frames},
+};
+
+static bool has_extension(const struct source_format *format, const char *path)
+{
+    const char *slash = strrchr(path, '/'), *dot = strrchr(slash ? slash : path, '.');
+    if (!dot)
+        return false;
+    for (size_t i = 0; format->extensions[i]; i++) {
+        if (strcasecmp(dot + 1, format->extensions[i]) == 0)
+            return true;
+    }
+    return false;
+}
+
+const struct source_format *source_find_format(const char *name, const char *path)
+{
+    if (!name && strcmp(path, "-") == 0)
+        name = "bin";
+    for (size_t i = 0; i < sizeof formats / sizeof *formats; i++) {
+        if (name ? strcmp(name, formats[i].name) == 0 : has_extension(&formats[i], path))
+            return &formats[i];
+    }
+    return NULL;
+}
+
+const char *source_format_names(void)
+{
+    return "bin, npy, csv or wav";
+}
+
+bool source_open(struct source *source, const struct source_format *format, const char *path,
+                 const lstm_shape *frame, const char *rate)
+{
+    *source = (struct source){.format = format, .path = path, .frame = *frame, .rate = rate, .fd = -1};
+    source->items = 1;
+    source->steps = SOURCE_UNKNOWN;
+    source->name = strcmp(path, "-") == 0 ? "standard input" : path;
+    if (format->open(source))
+        return true;
+    source_close(source);
+    return false;
+}
+
+void source_close(struct source *source)
+{
+    struct io_error ignored;
+    wav_close(source->wav, &ignored);
+    csv_close(&source->csv);
+    if (source->map.handle)
+        mapfile_close(&source->map);
+    if (source->fd > STDIN_FILENO)
+        close(source->fd);
+    source->wav = NULL;
+    source->map.handle = NULL;
+    source->fd = -1;
+}
+
+bool source_read(struct source *source, float *frames, size_t steps, size_t *n_out)
+{
+    bool ok = source->format->read(source, frames, steps, n_out);
+    source->done += ok ? *n_out : 0;
+    return ok;
+}
+
+double source_fraction(const struct source *source)
+{
+    if (source->steps != SOURCE_UNKNOWN)
+        return (double)source->done / ((double)source->steps * (double)source->items);
+    return source->file_bytes ? (double)source->bytes_read / (double)source->file_bytes : -1;
+}
