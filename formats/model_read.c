@@ -35,7 +35,7 @@ static const uint32_t record_bytes[TABLES] = { 16, 128, 32, 64, 4, 1 };
 static const uint8_t magic[8] = { 0x8c, 'L', 'S', 'T', '\r', '\n', 0x1a, '\n' };
 
 struct header {
-    uint32_t major, checksum, required_flags;
+    uint32_t major, required_flags;
     uint64_t file_size;
     uint32_t counts[TABLES]; /* records of each table */
 };
@@ -138,7 +138,7 @@ static void take_header(struct cursor *cursor, struct header *header, struct mod
     (void)cursor_take(cursor, sizeof magic);
     header->major = cursor_u16(cursor);
     (void)cursor_u16(cursor); /* minor: read as far as the flags allow */
-    header->checksum = cursor_u32(cursor);
+    view->checksum = cursor_u32(cursor);
     (void)cursor_u32(cursor); /* optional flags */
     header->required_flags = cursor_u32(cursor);
     header->file_size = cursor_u64(cursor);
@@ -243,7 +243,7 @@ static bool read_header(struct reader *reader)
                                                      : "something was added");
     memcpy(reader->counts, header.counts, sizeof reader->counts);
     return check_counts(reader->counts, error) && place_tables(reader) &&
-           check_tables_sum(reader, header.checksum) && check_pool_padding(reader);
+           check_tables_sum(reader, view->checksum) && check_pool_padding(reader);
 }
 
 /* ---- strings and metadata ---------------------------------------------------- */

@@ -5,50 +5,23 @@
  */
 #include "formats/onnx_internal.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "formats/utf8.h"
+
 /* ---- names --------------------------------------------------------------- */
 
-/* Bytes of the well-formed UTF-8 sequence at `text` that FORMAT.md F13 and F14 allow;
- * 0 if there is none. */
-static size_t good_sequence(const unsigned char *text)
+const char *onnx_clean_text(struct onnx_import *import, const char *text, size_t n_max, bool lines)
 {
-    static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
-    uint32_t code = text[0];
-    size_t n = code < 0x80 ? 1 : code >> 5 == 6 ? 2 : code >> 4 == 14 ? 3 : code >> 3 == 30 ? 4 : 0;
-    if (n == 0)
-        return 0;
-    code = n == 1 ? code : code & (0x7fu >> n);
-    for (size_t i = 1; i < n; i++) {
-        if (text[i] >> 6 != 2)
-            return 0;
-        code = code << 6 | (text[i] & 63);
-    }
-    if (n > 1 && (code < least[n] || code > 0x10ffff || (code >= 0xd800 && code < 0xe000)))
-        return 0;
-    return code < 0x20 || (code >= 0x7f && code < 0xa0) ? 0 : n;
-}
-
-const char *onnx_clean_text(struct onnx_import *import, const char *text, size_t n_max)
-{
-    size_t n_text = strlen(text), n = 0;
-    char *clean = onnx_alloc(import, (n_text < n_max ? n_text : n_max) + 1, 1);
+    size_t n = strnlen(text, n_max), at = 0, fault;
+    char *clean = onnx_alloc(import, n + 1, 1);
     if (!clean)
         return NULL;
-    for (size_t i = 0; i < n_text && n < n_max;) {
-        size_t step = good_sequence((const unsigned char *)text + i);
-        if (step == 0) {
-            clean[n++] = '?';
-            i++;
-        } else if (n + step <= n_max) {
-            memcpy(clean + n, text + i, step);
-            n += step;
-            i += step;
-        } else {
-            break;
-        }
+    memcpy(clean, text, n);
+    while (utf8_check((const uint8_t *)clean + at, n - at, lines, &fault) != UTF8_OK) {
+        at += fault;
+        clean[at++] = '?';
     }
     return clean;
 }
@@ -100,7 +73,8 @@ uint32_t onnx_layer_add(struct onnx_import *import, struct onnx_layer *layer)
         onnx_fail(import, "the model needs more than %d layers", MODEL_MAX_LAYERS);
         return MODEL_NONE;
     }
-    layer->spec.name = onnx_clean_text(import, import->node ? import->node->name : "", 200);
+    layer->spec.name = onnx_clean_text(import, import->node ? import->node->name : "", 200,
+                                       false);
     if (!layer->spec.name)
         return MODEL_NONE;
     import->layers[import->n_layers++] = layer;
@@ -344,7 +318,7 @@ static bool flush_cells(struct onnx_import *import, struct model_builder *builde
 bool onnx_flush(struct onnx_import *import, struct model_builder *builder)
 {
     const struct model_value *in = &import->input_frame;
-    const char *name = onnx_clean_text(import, import->values[import->input].name, 200);
+    const char *name = onnx_clean_text(import, import->values[import->input].name, 200, false);
     if (!name)
         return false;
     model_set_input(builder, name, in->rank, in->dims);

@@ -252,9 +252,9 @@ bool onnx_emit_activation(struct onnx_import *import, struct onnx_frames *frames
                           uint32_t activation, float alpha, float beta);
 /* Everything into the builder. */
 bool onnx_flush(struct onnx_import *import, struct model_builder *builder);
-/* A copy that FORMAT.md allows as a name: UTF-8 without control characters, cut at a
- * sensible length. NULL: out of memory. */
-const char *onnx_clean_text(struct onnx_import *import, const char *text, size_t n_max);
+/* A copy of up to n_max bytes that FORMAT.md allows as a name (or with `lines` as the value
+ * of metadata): what is no UTF-8 or a control character becomes '?'. NULL: out of memory. */
+const char *onnx_clean_text(struct onnx_import *import, const char *text, size_t n_max, bool lines);
 
 /* ---- layers: frames in, frames out --------------------------------------- */
 
@@ -272,7 +272,20 @@ onnx_handler onnx_lay_gemm, onnx_lay_matmul, onnx_lay_binary, onnx_lay_activatio
 /* onnx_rnn.c */
 onnx_handler onnx_lay_rnn;
 
-/* onnx_layers.c: understand the current node. */
+/* ---- onnx_layers.c: understand the current node, import->node ------------- */
+
 bool onnx_handle(struct onnx_import *import);
+
+/* Operators that only hand on what flows through them, for following values backward. */
+bool onnx_passes_on(const char *op);
+
+/* ---- onnx_graph.c -------------------------------------------------------- */
+
+/* Names to values and nodes; the graph is checked to be in order. */
+bool onnx_resolve(struct onnx_import *import);
+/* Choose the output (by name, or NULL) and find what it needs and what for. */
+bool onnx_find_roles(struct onnx_import *import, const char *output_name);
+/* Try the meanings that the input's axes may have until the graph makes sense. */
+bool onnx_understand(struct onnx_import *import);
 
 #endif

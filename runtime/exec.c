@@ -120,6 +120,8 @@ void section_init(struct section *section, const struct lstm_plan *plan, struct 
     for (uint32_t d = 0; d < 2; d++) {
         section->hoist[d] = (float *)(void *)(base + at.hoist) + d * HOIST_ROWS * plan->hoist_columns;
         section->hoist_rows[d] = (float **)(void *)(base + at.hoist_pointers) + d * HOIST_ROWS;
+        for (size_t r = 0; r < HOIST_ROWS; r++)
+            section->hoist_rows[d][r] = section->hoist[d] + r * plan->hoist_columns;
     }
     char *scratch = base + at.scratch;
     for (uint32_t t = 0; t < size.threads; t++)

@@ -21,6 +21,7 @@ struct exec;
 
 /* Rules of formats/FORMAT.md that the runtime checks. */
 enum layer_rule {
+    RULE_TYPE = 60,
     RULE_INPUTS = 61,
     RULE_SLOTS = 62,
     RULE_TENSORS = 63,

@@ -39,10 +39,13 @@ static lstm_status check_layer(struct lstm_model *model, uint32_t index, lstm_er
     layer->in = model->values[layer->spec.n_inputs ? layer->spec.inputs[0] : 0];
     layer->out = model->values[index + 1];
     layer->type = layer_type_find(layer->spec.type);
-    if (!layer->type)
-        return error_set(error, LSTM_E_UNSUPPORTED,
-                         "layer %u: layer type %u is unknown to this version (%s)",
-                         (unsigned)index, (unsigned)layer->spec.type, lstm_version());
+    if (!layer->type) {
+        error_set(error, LSTM_E_FORMAT, "layer %u: layer type %u is unknown to this version (%s)",
+                  (unsigned)index, (unsigned)layer->spec.type, lstm_version());
+        if (error)
+            error->rule = RULE_TYPE;
+        return LSTM_E_FORMAT;
+    }
     if (!layer->type->check)
         return error_set(error, LSTM_E_UNSUPPORTED,
                          "layer %u: layer type \"%s\" is in the format, but this version (%s) "

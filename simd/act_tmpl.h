@@ -109,11 +109,11 @@ static inline vec act_tanh(vec z)
 
 /* ---- the other activations ---- */
 
-/* e^x for x ≤ 0, the shape that softmax has. Exactly 0 below -87.3, where the
- * result would fall under the smallest normal number. */
+/* e^x for x ≤ 0, the shape that softmax has. Exactly 0 where the result would fall
+ * under the smallest normal number, e^-87.336545. */
 static inline vec act_exp_negative(vec x)
 {
-    const vec lowest = vec_set1(-87.3f);
+    const vec lowest = vec_set1(-87.33654f);
     struct act_exp e = act_exp_parts(vec_abs_below(x, vec_set1(88.0f)), vec_set1(-1.0f),
                                      vec_set1(-0x1.715476p+0f));
     vec y = vec_fma(e.p, e.s, e.s);
@@ -134,16 +134,16 @@ static inline vec act_elu(vec x, vec alpha)
     return vec_select(vec_lt(x, vec_set1(0.0f)), below, x);
 }
 
-/* log(1 + e) for 0 ≤ e ≤ 1, as 2·artanh(e / (2 + e)). */
+/* log(1 + e) for 0 ≤ e ≤ 1, as 2·artanh(e / (2 + e)): odd in t = 2e / (2 + e). */
 static inline vec act_log1p_unit(vec e)
 {
-    vec w = vec_div(e, vec_add(vec_set1(2.0f), e));
-    vec w2 = vec_mul(w, w), twice = vec_add(w, w);
-    vec r = vec_set1(0x1.1ed7bap-3f);
-    r = vec_fma(r, w2, vec_set1(0x1.1ebd0ep-3f));
-    r = vec_fma(r, w2, vec_set1(0x1.99d208p-3f));
-    r = vec_fma(r, w2, vec_set1(0x1.555502p-2f));
-    return vec_fma(twice, vec_mul(w2, r), twice);
+    vec t = vec_div(vec_add(e, e), vec_add(vec_set1(2.0f), e));
+    vec t2 = vec_mul(t, t);
+    vec r = vec_set1(0x1.1ed7bap-11f);
+    r = vec_fma(r, t2, vec_set1(0x1.1ebd0ep-9f));
+    r = vec_fma(r, t2, vec_set1(0x1.99d208p-7f));
+    r = vec_fma(r, t2, vec_set1(0x1.555502p-4f));
+    return vec_fma(t, vec_mul(t2, r), t);
 }
 
 /* log(1 + e^x) = max(x, 0) + log(1 + e^-|x|) */

@@ -51,7 +51,9 @@ static ALWAYS_INLINE void tile_dot(struct tile *t, const float *weights, const f
         const vec b0 = vec_set1(x0[j]), b1 = vec_set1(x1[j]), b2 = vec_set1(x2[j]);
 #define COLUMN(i) \
         if (vecs > i) { \
-            const vec w = vec_load(weights + i * VEC_LANES); \
+            vec w = vec_load(weights + i * VEC_LANES); \
+            if (rows > 1) \
+                KEEP_IN_REGISTER(w); \
             t->r[0].v[i] = vec_fma(w, b0, t->r[0].v[i]); \
             if (rows > 1) \
                 t->r[1].v[i] = vec_fma(w, b1, t->r[1].v[i]); \

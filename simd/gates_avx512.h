@@ -67,8 +67,11 @@ static ALWAYS_INLINE void tile_dot(struct tile *t, const float *weights, const f
     for (size_t j = 0; j < k; j++) {
         struct row w;
 #define LOAD(i) \
-        if (vecs > i) \
-            w.v[i] = vec_load(weights + i * VEC_LANES);
+        if (vecs > i) { \
+            w.v[i] = vec_load(weights + i * VEC_LANES); \
+            if (rows > 1) \
+                KEEP_IN_REGISTER(w.v[i]); \
+        }
         ROW_VECS(LOAD)
 #undef LOAD
 #define ROW_FMA(i) \

@@ -14,6 +14,14 @@
 /* The same, and all that it calls is part of it: a call would put the sums in memory. */
 #define FLATTEN __attribute__((noinline, flatten))
 
+/* A value that is used several times must be loaded once: without this, gcc 12 makes
+ * its load an operand of each use, which the load ports cannot feed. */
+#if defined(__x86_64__)
+#define KEEP_IN_REGISTER(x) __asm__("" : "+v"(x))
+#elif defined(__aarch64__)
+#define KEEP_IN_REGISTER(x) __asm__("" : "+w"(x))
+#endif
+
 /* Panels that one row takes at once: so many wide ones, then one of 32 columns if
  * `half`, then one of 16 if `quarter`. */
 struct group_shape {

@@ -195,10 +195,19 @@ static void gemm_run(const struct simd_gemm *a)
 
 /* ---- LSTM step: several items ---------------------------------------------- */
 
-static ALWAYS_INLINE void lstm_tile(const struct simd_lstm *a, const struct span *s, size_t item,
-                                    float *z, const unsigned rows, const unsigned vecs)
+/* Sums of a tile wait here for their cells. The tile and the constants of the
+ * activations do not fit the registers together, and are functions apart so that no
+ * compiler tries: what it would spill is a sum, inside the loop over k. */
+struct sums {
+    _Alignas(64) float z[ROWS][WIDE];
+    size_t item, rows;
+};
+
+static ALWAYS_INLINE void lstm_tile(const struct simd_lstm *a, const struct span *s,
+                                    struct sums *sums, const unsigned rows, const unsigned vecs)
 {
     struct tile t;
+    const size_t item = sums->item;
     const float *const *start = a->xw ? a->xw + item : NULL;
 #define START(i) \
     if (rows > i) \
@@ -210,55 +219,59 @@ static ALWAYS_INLINE void lstm_tile(const struct simd_lstm *a, const struct span
     tile_dot(&t, a->wh + s->first * a->n_h, a->h + item, a->n_h, rows, vecs);
 #define STORE(i) \
     if (rows > i) \
-        row_store(&t.r[i], z + i * WIDE, vecs);
+        row_store(&t.r[i], sums->z[i], vecs);
     TILE_ROWS(STORE)
 #undef STORE
 }
 
-typedef void cell_fn(const struct row *, float *c, float *h_out, size_t units);
-
-/* A whole tile and the constants of the activations do not fit the registers, so the
- * sums pass through `z`: a spill of a few lines that never leaves L1. */
-static ALWAYS_INLINE void lstm_tiles(const struct simd_lstm *a, const struct span *s,
-                                     cell_fn *cell, const unsigned vecs)
+static ALWAYS_INLINE void lstm_sums(const struct simd_lstm *a, const struct span *s,
+                                    struct sums *sums, const unsigned vecs)
 {
-    _Alignas(64) float z[ROWS * WIDE];
-    const size_t unit = s->first / 4, units = s->valid / 4;
-    for (size_t item = 0, rows; item < a->items; item += rows) {
-        rows = rows_of_tile(a->items - item);
-        switch (rows) {
+    switch (sums->rows) {
 #define TILE(i) \
-        case i + 1: \
-            lstm_tile(a, s, item, z, i + 1, vecs); \
-            break;
-        TILE_ROWS(TILE)
+    case i + 1: \
+        lstm_tile(a, s, sums, i + 1, vecs); \
+        break;
+    TILE_ROWS(TILE)
 #undef TILE
-        }
-        for (size_t i = 0; i < rows; i++) {
-            struct row row;
-            float *c = a->c[item + i] + unit, *h = a->h_out[item + i] + unit;
-            row_load(&row, z + i * WIDE, vecs);
-            cell(&row, c, h, units);
-        }
     }
 }
 
-static FLATTEN void lstm_wide(const struct simd_lstm *a, const struct span *s)
-{
-    lstm_tiles(a, s, cell_wide, WIDE / VEC_LANES);
-}
+#define LSTM_PANEL(name, columns) \
+    static NO_INLINE void lstm_sums_##name(const struct simd_lstm *a, const struct span *s, \
+                                           struct sums *sums) \
+    { \
+        lstm_sums(a, s, sums, columns / VEC_LANES); \
+    } \
+\
+    static FLATTEN void lstm_cells_##name(const struct simd_lstm *a, const struct span *s, \
+                                          const struct sums *sums) \
+    { \
+        const size_t unit = s->first / 4, units = s->valid / 4; \
+        for (size_t i = 0; i < sums->rows; i++) { \
+            struct row row; \
+            row_load(&row, sums->z[i], columns / VEC_LANES); \
+            cell_##name(&row, a->c[sums->item + i] + unit, a->h_out[sums->item + i] + unit, \
+                        units); \
+        } \
+    } \
+\
+    static void lstm_panel_##name(const struct simd_lstm *a, const struct span *s) \
+    { \
+        struct sums sums; \
+        for (sums.item = 0; sums.item < a->items; sums.item += sums.rows) { \
+            sums.rows = rows_of_tile(a->items - sums.item); \
+            lstm_sums_##name(a, s, &sums); \
+            lstm_cells_##name(a, s, &sums); \
+        } \
+    }
 
+LSTM_PANEL(wide, WIDE)
 #if WIDE > 32
-static FLATTEN void lstm_half(const struct simd_lstm *a, const struct span *s)
-{
-    lstm_tiles(a, s, cell_half, 32 / VEC_LANES);
-}
+LSTM_PANEL(half, 32)
 #endif
-
-static FLATTEN void lstm_quarter(const struct simd_lstm *a, const struct span *s)
-{
-    lstm_tiles(a, s, cell_quarter, 16 / VEC_LANES);
-}
+LSTM_PANEL(quarter, 16)
+#undef LSTM_PANEL
 
 static void lstm_many(const struct simd_lstm *a)
 {
@@ -266,13 +279,13 @@ static void lstm_many(const struct simd_lstm *a)
         const size_t p = a->backwards ? a->panel_end - 1 - (i - a->panel_begin) : i;
         const struct span s = span_of(a->panels, p, 4 * a->units);
         if (s.width == WIDE)
-            lstm_wide(a, &s);
+            lstm_panel_wide(a, &s);
 #if WIDE > 32
         else if (s.width == 32)
-            lstm_half(a, &s);
+            lstm_panel_half(a, &s);
 #endif
         else
-            lstm_quarter(a, &s);
+            lstm_panel_quarter(a, &s);
     }
 }
 

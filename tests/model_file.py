@@ -377,7 +377,8 @@ def check_references(header, values, tensors, named):
     need(named == n - 2, 27, 40, "tensors that nothing uses")
     steps = tensors[pair[0]]["dims"][0]
     output = values[header["output"]]
-    for index, value, rows in ((pair[0], values[0], steps), (pair[1], output, 1 if output["once"] else steps)):
+    output_steps = 1 if output["once"] else steps
+    for index, value, rows in ((pair[0], values[0], steps), (pair[1], output, output_steps)):
         need(tensors[index]["dims"] == [rows, product(value["dims"])], 38, 56, "shape of a reference tensor")
     return pair
 

@@ -59,11 +59,12 @@ static const struct argp_option options[] = {
     {0, 0, 0, 0, "Speed (results do not depend on these):", 4},
     {"threads", OPTION_THREADS, "N", 0, "Use at most N threads; default: as many as pay", 0},
     {"isa", OPTION_ISA, "NAME", 0, "Highest instruction set: scalar, avx2, avx512 or neon", 0},
-    {"backend", OPTION_BACKEND, "NAME", 0, "native (the default), or another that was built in", 0},
+    {"backend", OPTION_BACKEND, "NAME", 0, "native (the default) or another one built in", 0},
     {"chunk", OPTION_CHUNK, "N", 0, "Run N steps a call; only for models that stream", 0},
     {"steps", OPTION_STEPS, "N", 0, "With --plan: plan for sequences of N steps", 0},
     {"batch", OPTION_BATCH, "N", 0, "With --plan: plan for N sequences at once", 0},
     {0, 0, 0, 0, "Help:", -1},
+    {0, 'h', 0, OPTION_HIDDEN, 0, 0},
     {0},
 };
 
@@ -102,6 +103,7 @@ static error_t parse(int key, char *text, struct argp_state *state)
     switch (key) {
     case 'o': args->output = text; break;
     case 'q': args->quiet = true; break;
+    case 'h': argp_state_help(state, stdout, ARGP_HELP_STD_HELP); break;
     case OPTION_FORMAT: args->format = text; break;
     case OPTION_INPUT_FORMAT: args->input_format = text; break;
     case OPTION_INFO: args->info = true; break;
@@ -157,6 +159,13 @@ static void check_together(const struct args *args)
         args_refuse("%s is the model; choose another file for the output", args->model);
 }
 
+/* The sentence about short options that argp adds says nothing here. */
+static char *filter_help(int key, const char *text, void *input)
+{
+    (void)input;
+    return key == ARGP_KEY_HELP_DUP_ARGS_NOTE ? NULL : (char *)text;
+}
+
 static void print_version(FILE *stream, struct argp_state *state)
 {
     (void)state;
@@ -165,7 +174,7 @@ static void print_version(FILE *stream, struct argp_state *state)
 
 void args_parse(int argc, char **argv, struct args *out)
 {
-    static const struct argp argp = {options, parse, "MODEL [INPUT]", doc, NULL, NULL, NULL};
+    static const struct argp argp = {options, parse, "MODEL [INPUT]", doc, NULL, filter_help, NULL};
     argp_err_exit_status = EXIT_BAD_USAGE;
     argp_program_version_hook = print_version;
     *out = (struct args){0};

@@ -2,6 +2,8 @@
  *
  * Loading reference vectors, see reference.h.
  */
+#define _POSIX_C_SOURCE 200809L
+
 #include "tools/reference.h"
 
 #include <stdlib.h>

@@ -30,19 +30,26 @@ const char *run_time_text(double seconds, char *text)
     return text;
 }
 
-void run_report(const struct session *session, size_t items, size_t steps, double seconds)
+/* What a run did, and the seconds inside lstm_run. */
+struct total {
+    size_t steps;
+    double seconds;
+};
+
+static void report(const struct session *session, struct total done)
 {
     char all[32], one[32], opened[32], planned[32], batch[32] = "";
     uint32_t threads = lstm_plan_get_threads(session->plan);
     if (session->args->quiet)
         return;
-    if (items > 1)
-        snprintf(batch, sizeof batch, "%zu x ", items);
-    double total = (double)items * (double)steps;
+    if (session->items > 1)
+        snprintf(batch, sizeof batch, "%zu x ", session->items);
+    double steps = (double)session->items * (double)done.steps;
     fprintf(stderr, "%s%zu step%s in %s, %s a step; opened in %s, planned in %s; %s, %u thread%s\n", batch,
-            steps, steps == 1 ? "" : "s", run_time_text(seconds, all), run_time_text(seconds / total, one),
-            run_time_text(session->open_seconds, opened), run_time_text(session->plan_seconds, planned),
-            lstm_plan_get_isa(session->plan), threads, threads == 1 ? "" : "s");
+            done.steps, done.steps == 1 ? "" : "s", run_time_text(done.seconds, all),
+            run_time_text(done.seconds / steps, one), run_time_text(session->open_seconds, opened),
+            run_time_text(session->plan_seconds, planned), lstm_plan_get_isa(session->plan), threads,
+            threads == 1 ? "" : "s");
 }
 
 /* ---- the sink ------------------------------------------------------------ */
@@ -140,28 +147,27 @@ static void show_states(const struct session *session, struct sink *sink)
 
 struct pieces {
     float *input, *output;
-    size_t steps;
-    double seconds;
+    struct total done;
     struct progress progress;
 };
 
 /* Run and write `n` steps that were just read into pieces->input. */
 static bool run_piece(struct session *session, struct sink *sink, struct pieces *pieces, size_t n)
 {
-    if (!frames_check(session, pieces->input, n, pieces->steps, 0))
+    if (!frames_check(session, pieces->input, n, pieces->done.steps, 0))
         return false;
     lstm_item item = {
         .stream = session->streams[0], .input = pieces->input, .output = pieces->output, .steps = n};
     double start = clock_wall();
     if (lstm_run(session->plan, session->workspace, &item, 1) != LSTM_OK)
         return complain("the run of %zu steps is larger than its workspace", n);
-    pieces->seconds += clock_wall() - start;
-    pieces->steps += n;
+    pieces->done.seconds += clock_wall() - start;
+    pieces->done.steps += n;
     if (!sink_write(sink, pieces->output, n))
         return false;
     if (session->args->show_state)
         show_states(session, sink);
-    progress_update(&pieces->progress, source_fraction(&session->source), pieces->steps);
+    progress_update(&pieces->progress, source_fraction(&session->source), pieces->done.steps);
     return true;
 }
 
@@ -174,12 +180,12 @@ static bool run_pieces(struct session *session, struct sink *sink, struct pieces
             ok = run_piece(session, sink, pieces, n);
     }
     progress_end(&pieces->progress);
-    if (ok && pieces->steps == 0)
+    if (ok && pieces->done.steps == 0)
         return complain("%s: there are no frames in it", session->source.name);
     return ok;
 }
 
-static bool piecewise(struct session *session, struct sink *sink)
+static bool piecewise(struct session *session, struct sink *sink, struct total *total)
 {
     struct pieces pieces = {0};
     size_t known = session->source.steps;
@@ -196,8 +202,7 @@ static bool piecewise(struct session *session, struct sink *sink)
     }
     free(pieces.input);
     free(pieces.output);
-    if (ok)
-        run_report(session, 1, pieces.steps, pieces.seconds);
+    *total = pieces.done;
     return ok;
 }
 
@@ -229,16 +234,16 @@ bool run_whole(struct session *session, const float *input, float *output, size_
 }
 
 struct whole {
-    double seconds;
-    size_t steps;
+    struct total done;
+    size_t steps; /* to do */
     struct progress progress;
 };
 
 static void count_call(void *context, size_t steps, double seconds, size_t done)
 {
     struct whole *whole = context;
-    (void)steps;
-    whole->seconds += seconds;
+    whole->done.seconds += seconds;
+    whole->done.steps += steps;
     progress_update(&whole->progress, (double)done / (double)whole->steps, done);
 }
 
@@ -252,7 +257,7 @@ static bool write_whole(const struct session *session, struct sink *sink, const 
     return ok;
 }
 
-static bool at_once(struct session *session, struct sink *sink)
+static bool at_once(struct session *session, struct sink *sink, struct total *total)
 {
     struct whole whole = {0};
     float *output = NULL, *input = frames_read_all(session, &whole.steps);
@@ -270,8 +275,7 @@ static bool at_once(struct session *session, struct sink *sink)
     ok = ok && write_whole(session, sink, output, frames);
     free(input);
     free(output);
-    if (ok)
-        run_report(session, session->items, whole.steps, whole.seconds);
+    *total = whole.done;
     return ok;
 }
 
@@ -280,11 +284,15 @@ static bool at_once(struct session *session, struct sink *sink)
 static bool run_to_sink(struct session *session)
 {
     struct sink sink = {0};
-    bool ok = session_is_piecewise(session) ? piecewise(session, &sink) : at_once(session, &sink);
-    if (ok)
-        return sink_finish(&sink);
-    sink_abandon(&sink);
-    return false;
+    struct total total;
+    if (!(session_is_piecewise(session) ? piecewise : at_once)(session, &sink, &total)) {
+        sink_abandon(&sink);
+        return false;
+    }
+    if (!sink_finish(&sink))
+        return false;
+    report(session, total);
+    return true;
 }
 
 bool run_result(struct session *session)

@@ -22,7 +22,4 @@ bool run_whole(struct session *session, const float *input, float *output, size_
 /* "1.23 ms" and the like; `text` holds 32 bytes. */
 const char *run_time_text(double seconds, char *text);
 
-/* One line on stderr about a run that is done. */
-void run_report(const struct session *session, size_t items, size_t steps, double seconds);
-
 #endif

@@ -18,14 +18,14 @@ static json_t *number(float value)
     return isfinite(value) ? json_real((double)value) : json_null();
 }
 
-/* One frame as nested arrays, dimension `axis` outermost; moves *at on. */
-static json_t *nested(const lstm_shape *shape, uint32_t axis, const float **at)
+/* The numbers of a frame, or of a part of it, as nested arrays; moves *at on. */
+static json_t *nested(const uint32_t *dims, uint32_t rank, const float **at)
 {
-    if (axis == shape->rank)
+    if (rank == 0)
         return number(*(*at)++);
     json_t *array = json_array();
-    for (uint32_t i = 0; array && i < shape->dims[axis]; i++) {
-        if (json_array_append_new(array, nested(shape, axis + 1, at)) != 0) {
+    for (uint32_t i = 0; array && i < dims[0]; i++) {
+        if (json_array_append_new(array, nested(dims + 1, rank - 1, at)) != 0) {
             json_decref(array);
             return NULL;
         }
@@ -83,7 +83,7 @@ static bool frames(struct sink *sink, const float *values, size_t n)
             fputs(",", sink->file);
         if (!sink->setup.once || sink->setup.batch)
             fputs("\n  ", sink->file);
-        if (!dump(sink, nested(&sink->setup.frame, 0, &at)))
+        if (!dump(sink, nested(sink->setup.frame.dims, sink->setup.frame.rank, &at)))
             return false;
     }
     return true;

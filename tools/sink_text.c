@@ -69,9 +69,8 @@ static void put_labels(struct sink *sink, const float *values)
     }
     for (size_t k = 0; k < n_best; k++) {
         struct label label = text->labels[best[k]];
-        int digits = text->digits;
-        fprintf(sink->file, "  %*s%.*s %*.*g", text->label_width - label.n_bytes, "", label.n_bytes,
-                label.text, -(digits + 6), digits, (double)values[best[k]]);
+        fprintf(sink->file, "  %.*s%*s %*.*g", label.n_bytes, label.text, text->label_width - label.n_bytes,
+                "", text->digits + 3, text->digits, (double)values[best[k]]);
     }
     fputc('\n', sink->file);
 }

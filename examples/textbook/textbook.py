@@ -99,8 +99,16 @@ def run():
         yield h, c, lines
 
 
+def weight_lines():
+    yield "        " + "".join(f"{name:>7}" for name in ("h1", "h2", "h3", "x1", "x2", "x3", "x4", "bias"))
+    for name, (weights, biases) in GATES.items():
+        for unit in range(3):
+            row = "".join(f"{weight:7g}" for weight in [*weights[unit], biases[unit]])
+            yield f"{name}, unit {unit + 1}{row[1:]}"
+
+
 def worked():
-    out = []
+    out = ["### The weights", "", "```", *weight_lines(), "```", ""]
     for t, (h, c, lines) in enumerate(run()):
         x = ", ".join(f"{value:g}" for value in INPUT[t])
         out += [f"### Step {t + 1}: x = ({x})", "", "```"] + lines + ["```", ""]

@@ -131,7 +131,8 @@ N = HEADER["n_tensors"]
 
 FILES = {
     "good": GOOD,
-    "good-newer-minor": patched(68, bytes(range(1, 29)), patched(16, words(0x80000001), patched(10, b"\7\0"))),
+    "good-newer-minor": patched(68, bytes(range(1, 29)),
+                                patched(16, words(0x80000001), patched(10, b"\7\0"))),
     "good-no-tensors": resized(no_tensors_but_data()[:-64]),
     "F01-other-kind": b"PK\3\4" + bytes(252),
     "F01-text-mode": patched(0, b"\x8cLST\n\x1a\n\n", seal=False),

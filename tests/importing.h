@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Importing bytes in a test: the whole way to a model file that the reader takes, or
+ * the sentence of the refusal.
+ */
+#ifndef LSTMRUN_TESTS_IMPORTING_H
+#define LSTMRUN_TESTS_IMPORTING_H
+
+#include "formats/import.h"
+
+struct imported {
+    bool good;
+    char error[600];
+    char notes[2000]; /* one a line */
+    void *bytes;      /* the model file */
+    size_t n_bytes;
+    struct model_view view;
+};
+
+/* The first importer that recognises the bytes imports them. `spec` may be NULL. */
+void import_bytes(const uint8_t *bytes, size_t n_bytes, const char *spec, struct imported *out);
+void imported_free(struct imported *imported);
+
+#endif
