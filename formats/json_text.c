@@ -55,7 +55,9 @@ json_t *json_text_parse(const char *text, size_t n_bytes, struct json_limits lim
     if (!within_limits(text, n_bytes, limits, error, n_error))
         return NULL;
     root = json_loadb(text, n_bytes, JSON_REJECT_DUPLICATES, &failure);
-    if (!root)
+    if (!root && !failure.text[0]) /* it has words for all else */
+        snprintf(error, n_error, "out of memory");
+    else if (!root)
         snprintf(error, n_error, "JSON line %d, column %d: %s", failure.line, failure.column,
                  failure.text);
     return root;

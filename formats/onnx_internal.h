@@ -93,6 +93,8 @@ struct onnx_value {
     uint32_t n_uses;  /* by live nodes and the graph's outputs */
     const Onnx__TensorProto *initializer;
     const Onnx__ValueInfoProto *input;
+    bool has_role; /* an input of the graph that is no data: `role` */
+    enum onnx_role role;
     enum onnx_kind kind;
     union {
         struct onnx_const constant;
@@ -148,6 +150,7 @@ struct onnx_import {
     uint32_t n_layers;
     struct model_value input_frame;
     struct onnx_text_list *notes, **notes_end;
+    bool notes_lost;
 };
 
 /* "node 'x' (Gemm): " and the message. Returns false. */

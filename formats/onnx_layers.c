@@ -117,7 +117,7 @@ static char attribute_type(const struct operator_row *row, const char *name)
 /* The numbers of ONNX's AttributeProto.AttributeType; old files have none. */
 static bool has_type(const Onnx__AttributeProto *a, char type)
 {
-    static const char types[] = " fist  FIS"; /* 1 float, 2 int, 3 string, 4 tensor, 6 to 8 lists */
+    static const char types[] = " fist FIS"; /* 1 float, 2 int, 3 string, 4 tensor, 6 to 8 lists */
     switch (type) {
     case 't':
         return a->t != NULL;

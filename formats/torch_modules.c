@@ -216,6 +216,8 @@ static bool check_cells(struct torch_module *module, struct import_error *error)
     if (!check_present(module, 0, module->reversed, first, first, error) ||
         !read_type(module, first, error))
         return false;
+    if (first->tensors[TORCH_W_IH]->rank != 2)
+        return refuse_tensor(first->tensors[TORCH_W_IH], "expected [gates · hidden, inputs]", error);
     module->output = module->n_directions * module->recurrent;
     module->input = (uint32_t)first->tensors[TORCH_W_IH]->dims[1];
     for (uint32_t layer = 0; layer < module->n_layers; layer++) {
@@ -260,8 +262,8 @@ static bool read_recurrent(struct torch_module *module, const struct group *grou
         reverse |= part->reverse;
         forward |= !part->reverse;
     }
-    /* Two tensors a layer at least, so that a file cannot ask for more layers than it has. */
-    if (module->n_layers > group->n_parts / 2)
+    /* A file cannot ask for memory for more layers than it has tensors. */
+    if (module->n_layers > group->n_parts)
         return import_fail(error, "module '%s': names go up to layer %u, but only %zu tensors are "
                            "there", torch_module_name(module), module->n_layers - 1, group->n_parts);
     module->n_directions = 1 + (forward && reverse);
@@ -383,11 +385,11 @@ static bool check_hints(const struct torch_module *module, json_t *hints, struct
     const char *type = json_string_value(json_object_get(hints, "type")), *key;
     json_t *hidden = json_object_get(hints, "hidden_size"), *unused;
     if (type && strcmp(type, type_word(module->type)) != 0)
-        return import_fail(error, "spec $.modules.%s.type: \"%s\", but its tensors are those of a %s",
+        return import_fail(error, "spec $.modules.%s.type: \"%s\", but its tensors are those of type %s",
                            module->prefix, type, type_word(module->type));
     json_object_foreach(hints, key, unused) {
         if (!hint_applies(key, module->type))
-            return import_fail(error, "spec $.modules.%s.%s: means nothing to a %s", module->prefix, key,
+            return import_fail(error, "spec $.modules.%s.%s: means nothing to type %s", module->prefix, key,
                                type_word(module->type));
     }
     if (hidden && json_integer_value(hidden) != (json_int_t)module->hidden)

@@ -251,7 +251,8 @@ typedef struct lstm_item {
  * Allocates nothing, takes no lock and, with a plan of one thread, starts no thread:
  * fit for an audio callback. Denormals are flushed to zero during the call.
  * LSTM_E_ARG (and nothing done) if the run is larger than the workspace was made
- * for; otherwise LSTM_OK. */
+ * for, the workspace is another plan's, or an item with steps lacks a pointer or has a
+ * stream of another model; otherwise LSTM_OK. */
 LSTMRUN_API lstm_status lstm_run(const lstm_plan *plan, lstm_workspace *workspace,
                                  const lstm_item *items, size_t n_items);
 

@@ -17,13 +17,22 @@
 #include <immintrin.h>
 #endif
 
-uint32_t parallel_limit(void)
+uint32_t parallel_most(void)
 {
 #ifdef _OPENMP
-    const int limit = omp_get_max_threads();
-    const int cap = omp_get_thread_limit();
-    const int threads = limit < cap ? limit : cap;
-    return threads > 1 ? (uint32_t)threads : 1;
+    const int most = omp_get_thread_limit();
+    return most > 1 ? (uint32_t)most : 1;
+#else
+    return 1;
+#endif
+}
+
+uint32_t parallel_default(void)
+{
+#ifdef _OPENMP
+    const int threads = omp_get_max_threads();
+    const uint32_t most = parallel_most();
+    return threads < 2 ? 1 : (uint32_t)threads < most ? (uint32_t)threads : most;
 #else
     return 1;
 #endif

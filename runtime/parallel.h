@@ -13,7 +13,9 @@ typedef void parallel_body(void *argument, uint32_t rank, uint32_t size);
  * `size` tells. Returns when all have. */
 void parallel_run(uint32_t threads, parallel_body *body, void *argument);
 
-/* The most threads that the process allows, 1 without OpenMP. */
-uint32_t parallel_limit(void);
+/* Threads that the process is set up for (OMP_NUM_THREADS, processors), and the most it
+ * allows (OMP_THREAD_LIMIT). Both 1 without OpenMP. */
+uint32_t parallel_default(void);
+uint32_t parallel_most(void);
 
 #endif

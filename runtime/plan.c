@@ -142,6 +142,13 @@ static bool place_values(struct lstm_plan *plan)
 
 /* ---- options ---------------------------------------------------------------------- */
 
+enum { MAX_THREADS = 1024 };
+
+static uint32_t smaller(uint32_t a, uint32_t b)
+{
+    return a < b ? a : b;
+}
+
 static lstm_status read_options(struct lstm_plan *plan, const lstm_plan_options *given,
                                 const struct simd_cpu *cpu, lstm_error *error)
 {
@@ -160,11 +167,12 @@ static lstm_status read_options(struct lstm_plan *plan, const lstm_plan_options 
         return error_set(error, LSTM_E_UNSUPPORTED,
                          "instruction set \"%.40s\" is not one that this build and this CPU have",
                          options.isa ? options.isa : "");
-    const uint32_t limit = parallel_limit();
-    plan->threads = options.threads ? options.threads : limit < cpu->cores ? limit : cpu->cores;
-    if (plan->threads > 1024)
-        return error_set(error, LSTM_E_ARG, "options.threads is %u, at most 1024",
-                         (unsigned)plan->threads);
+    if (options.threads > MAX_THREADS)
+        return error_set(error, LSTM_E_ARG, "options.threads is %u, at most %d",
+                         (unsigned)options.threads, MAX_THREADS);
+    plan->threads = options.threads ? smaller(options.threads, parallel_most())
+                                    : smaller(parallel_default(), cpu->cores);
+    plan->threads = smaller(plan->threads, MAX_THREADS);
     plan->problem.items = options.items ? options.items : 1;
     plan->problem.steps = options.steps ? options.steps : 100;
     plan->problem.threads = plan->threads;

@@ -131,11 +131,12 @@ static void put_rejected_split(struct text *text, const struct lstm_plan *plan,
     put(text, "         rejected %u threads on %s: ", (unsigned)split.threads,
         mode_text(split.mode));
     if (split.mode == SPLIT_ITEMS && split.threads > plan->problem.items) {
-        put(text, "%zu items\n", plan->problem.items);
+        put(text, "there %s only %zu\n", plan->problem.items == 1 ? "is" : "are",
+            plan->problem.items);
         return;
     }
     if (split.threads > plan->machine.cores) {
-        put(text, "%u cores\n", (unsigned)plan->machine.cores);
+        put(text, "there are only %u cores\n", (unsigned)plan->machine.cores);
         return;
     }
     put(text, "estimate ");

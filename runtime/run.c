@@ -182,13 +182,23 @@ static void run_team(void *argument, uint32_t rank, uint32_t size)
     simd_fpenv_leave(saved);
 }
 
+/* A stream of another model would be written beyond its end. */
+static bool item_is_good(const lstm_plan *plan, const lstm_workspace *workspace,
+                         const lstm_item *item)
+{
+    return !item->steps || (item->stream && item->stream->model_id == plan->model->id &&
+                            item->stream->n_floats == plan->model->info.state_floats &&
+                            item->input && item->output &&
+                            (!plan->whole || item->steps <= workspace->max_steps));
+}
+
 lstm_status lstm_run(const lstm_plan *plan, lstm_workspace *workspace, const lstm_item *items,
                      size_t n_items)
 {
     if (workspace->plan != plan || n_items > workspace->max_items)
         return LSTM_E_ARG;
-    for (size_t i = 0; plan->whole && i < n_items; i++)
-        if (items[i].steps > workspace->max_steps)
+    for (size_t i = 0; i < n_items; i++)
+        if (!item_is_good(plan, workspace, &items[i]))
             return LSTM_E_ARG;
     const size_t n = take_items(workspace, items, n_items);
     if (!n)

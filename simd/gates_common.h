@@ -20,6 +20,7 @@
 #define KEEP_IN_REGISTER(x) __asm__("" : "+v"(x))
 #elif defined(__aarch64__)
 #define KEEP_IN_REGISTER(x) __asm__("" : "+w"(x))
+#define KEEP_LOADS_BEHIND __asm__ volatile("" : : : "memory")
 #endif
 
 /* Panels that one row takes at once: so many wide ones, then one of 32 columns if

@@ -45,6 +45,8 @@ static ALWAYS_INLINE void tile_dot(struct tile *t, const float *weights, const f
             t->r[1].v[i] = vfmaq_laneq_f32(t->r[1].v[i], w, b1, lane); \
         if (rows > 2) \
             t->r[2].v[i] = vfmaq_laneq_f32(t->r[2].v[i], w, b2, lane); \
+        if (i % 4 == 3) \
+            KEEP_LOADS_BEHIND; \
     }
 #define STEP(lane) \
     EACH_VEC(COLUMN, lane) \

@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/plan.h"
+
 const char *const test_isa_names[] = {"avx512", "avx2", "neon", "scalar", NULL};
 
 static void must(lstm_status status, const struct session *session, const char *what,
@@ -35,6 +37,15 @@ struct session session_open(const struct test_model *source, const lstm_plan_opt
     s.n_states = info->state_floats;
     s.once = info->output_once;
     return s;
+}
+
+void session_force_threads(struct session *s, int team, uint32_t threads, size_t items, size_t steps)
+{
+    lstm_error error;
+    s->plan->threads = threads;
+    plan_force_split(s->plan, (struct split){team ? SPLIT_TEAM : SPLIT_ITEMS, threads});
+    lstm_workspace_destroy(s->workspace);
+    must(lstm_workspace_create(s->plan, items, steps, &s->workspace, &error), s, "workspace", &error);
 }
 
 void session_close(struct session *s)

@@ -23,6 +23,12 @@ struct session session_open(const struct test_model *source, const lstm_plan_opt
                             size_t items, size_t steps);
 void session_close(struct session *session);
 
+/* Override the cost model, which on a small machine or for a small model would choose
+ * one thread: all runs are split over `threads` threads, which share the items, or
+ * each layer when `team`. Replaces the workspace. */
+void session_force_threads(struct session *session, int team, uint32_t threads, size_t items,
+                           size_t steps);
+
 lstm_stream *session_stream(const struct session *session);
 
 /* Frames of output for an item of this many steps. */

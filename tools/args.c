@@ -159,13 +159,6 @@ static void check_together(const struct args *args)
         args_refuse("%s is the model; choose another file for the output", args->model);
 }
 
-/* The sentence about short options that argp adds says nothing here. */
-static char *filter_help(int key, const char *text, void *input)
-{
-    (void)input;
-    return key == ARGP_KEY_HELP_DUP_ARGS_NOTE ? NULL : (char *)text;
-}
-
 static void print_version(FILE *stream, struct argp_state *state)
 {
     (void)state;
@@ -174,7 +167,7 @@ static void print_version(FILE *stream, struct argp_state *state)
 
 void args_parse(int argc, char **argv, struct args *out)
 {
-    static const struct argp argp = {options, parse, "MODEL [INPUT]", doc, NULL, filter_help, NULL};
+    static const struct argp argp = {options, parse, "MODEL [INPUT]", doc, NULL, NULL, NULL};
     argp_err_exit_status = EXIT_BAD_USAGE;
     argp_program_version_hook = print_version;
     *out = (struct args){0};

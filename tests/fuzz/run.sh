@@ -27,7 +27,7 @@ fi
 
 if [ ! -f "$build/build.ninja" ]; then
     CC=${CC:-clang} meson setup "$build" "$root" --buildtype=debugoptimized --default-library=static \
-        -Dfuzz=true -Dbench=false -Db_sanitize=address,undefined -Db_lundef=false \
+        -Dfuzz=true -Dtools=false -Dbench=false -Db_sanitize=address,undefined -Db_lundef=false \
         -Dc_args='-fsanitize=fuzzer-no-link -fno-sanitize-recover=undefined' >&2
 fi
 ninja -C "$build" >&2

@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: MIT
+"""Small models for the tests of the command, their inputs, and an LSTM in plain Python to compare with."""
+
+import math
+import pathlib
+import struct
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+import model_file  # noqa: E402  (beside, in tests/)
+
+HIDDEN, INPUTS, OUTPUTS = 5, 3, 2
+
+
+class Numbers:
+    """Always the same multiples of 1/64 between -0.5 and 0.5: exact in every format."""
+
+    def __init__(self, seed):
+        self.state = seed
+
+    def next(self):
+        self.state = (self.state * 1103515245 + 12345) % (1 << 31)
+        return ((self.state >> 16) % 65 - 32) / 64
+
+    def array(self, *shape):
+        if not shape:
+            return self.next()
+        return [self.array(*shape[1:]) for _ in range(shape[0])]
+
+
+def lstm(inputs=INPUTS, outputs=OUTPUTS, metadata=None, direction=0, last=False, softmax=False, seed=1):
+    """An lstm and a dense layer: (bytes of the model file, its weights)."""
+    numbers = Numbers(seed)
+    model = model_file.Model(input=[inputs])
+    sides = 2 if direction == 2 else 1
+    weights, tensors = {}, []
+    for side in range(sides):
+        w, b = numbers.array(4, HIDDEN, HIDDEN + inputs), numbers.array(4, HIDDEN)
+        weights.setdefault("w", w), weights.setdefault("b", b)
+        tensors += [model.tensor(w, name="W%d" % side), model.tensor(b, name="b%d" % side), None, None, None, None]
+    value = model.layer("lstm", [0], shape=[sides * HIDDEN], tensors=tensors,
+                        words=model_file.rnn_words(HIDDEN, direction=direction), name="cell")
+    if last:
+        value = model.layer("last", [value], shape=[sides * HIDDEN], once=True)
+    weights["v"], weights["a"] = numbers.array(outputs, sides * HIDDEN), numbers.array(outputs)
+    value = model.layer("dense", [value], shape=[outputs], once=last, name="head",
+                        tensors=[model.tensor(weights["v"], name="V"), model.tensor(weights["a"], name="a")])
+    if softmax:
+        model.layer("softmax", [value], shape=[outputs], once=last)
+    model.metadata.update(metadata or {})
+    return model.bytes(), weights
+
+
+def embedding(words=10, size=HIDDEN):
+    """Whole numbers below `words` in, rows of a table out."""
+    model = model_file.Model(input=[1])
+    table = Numbers(7).array(words, size)
+    model.layer("embedding", [0], shape=[size], tensors=[model.tensor(table, name="table")])
+    return model.bytes(), table
+
+
+def run_lstm(weights, frames):
+    """[(output, h, c)] of each step, in double precision."""
+    def sigmoid(x):
+        return 1 / (1 + math.exp(-x))
+
+    h, c, rows = [0.0] * HIDDEN, [0.0] * HIDDEN, []
+    for frame in frames:
+        both = h + list(frame)
+        gates = [[bias + sum(a * b for a, b in zip(row, both)) for row, bias in zip(part, biases)]
+                 for part, biases in zip(weights["w"], weights["b"])]
+        i, f, g, o = ([act(x) for x in part] for act, part in zip((sigmoid, sigmoid, math.tanh, sigmoid), gates))
+        c = [f[k] * c[k] + i[k] * g[k] for k in range(HIDDEN)]
+        h = [o[k] * math.tanh(c[k]) for k in range(HIDDEN)]
+        output = [bias + sum(a * b for a, b in zip(row, h)) for row, bias in zip(weights["v"], weights["a"])]
+        rows.append((output, h, c))
+    return rows
+
+
+# ---- input files -----------------------------------------------------------------------------------------
+
+
+def f32(numbers):
+    return struct.pack("<%df" % len(numbers), *numbers)
+
+
+def flat(frames):
+    return [number for frame in frames for number in frame]
+
+
+def npy(frames, shape, code="f", descr="<f4", fortran=False, version=1):
+    """`frames`: flat numbers in the order of the file."""
+    text = "{'descr': '%s', 'fortran_order': %s, 'shape': (%s), }" % (
+        descr, fortran, "".join("%d, " % dim for dim in shape))
+    length = 2 if version == 1 else 4
+    text += " " * (-(len(text) + 9 + length) % 64) + "\n"
+    order = ">" if descr[0] == ">" else "<"
+    return (b"\x93NUMPY" + bytes([version, 0]) + len(text).to_bytes(length, "little") + text.encode("latin-1")
+            + struct.pack("%s%d%s" % (order, len(frames), code), *frames))
+
+
+def csv(frames, separator=",", header=None):
+    lines = [header] if header else []
+    return ("\n".join(lines + [separator.join(repr(x) for x in frame) for frame in frames]) + "\n").encode()
+
+
+def wav(samples, channels=1, rate=48000):
+    """32-bit float samples."""
+    data = f32(samples)
+    form = struct.pack("<HHIIHH", 3, channels, rate, rate * channels * 4, channels * 4, 32)
+    chunks = b"fmt " + struct.pack("<I", len(form)) + form + b"data" + struct.pack("<I", len(data)) + data
+    return b"RIFF" + struct.pack("<I", 4 + len(chunks)) + b"WAVE" + chunks
+
+
+# ---- output files ----------------------------------------------------------------------------------------
+
+
+def parse_npy(data):
+    """(shape, flat f32 numbers)"""
+    assert data[:8] == b"\x93NUMPY\x01\x00", data[:8]
+    length = int.from_bytes(data[8:10], "little")
+    fields = eval(data[10:10 + length].decode(), {"__builtins__": {}})  # our own header, as NumPy reads it
+    assert fields["descr"] == "<f4" and fields["fortran_order"] is False, fields
+    body = data[10 + length:]
+    return tuple(fields["shape"]), struct.unpack("<%df" % (len(body) // 4), body)
+
+
+def parse_wav(data):
+    """(channels, rate, samples) of a 32-bit float file"""
+    assert data[:4] == b"RIFF" and data[8:12] == b"WAVE", data[:12]
+    at, found = 12, {}
+    while at + 8 <= len(data):
+        size = int.from_bytes(data[at + 4:at + 8], "little")
+        found[data[at:at + 4]] = data[at + 8:at + 8 + size]
+        at += 8 + size + size % 2
+    kind, channels, rate = struct.unpack("<HHI", found[b"fmt "][:8])
+    assert kind == 3, "samples of kind %d, expected floats" % kind
+    return channels, rate, struct.unpack("<%df" % (len(found[b"data"]) // 4), found[b"data"])

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The planner's choices: pure functions, so their test is a table.
+ */
+#include <criterion/criterion.h>
+#include <criterion/new/assert.h>
+#include <stdio.h>
+
+#include "runtime/choose.h"
+
+static struct machine two_cores(void)
+{
+    return machine_of(16, 2, 48 << 10, 2 << 20, 32 << 20);
+}
+
+/* An LSTM layer of I inputs and H units. */
+static struct layer_cost lstm_cost(double inputs, double units, uint32_t directions)
+{
+    struct layer_cost cost = {.directions = directions, .fused = true};
+    cost.flops_x = 8 * units * inputs;
+    cost.flops_h = 8 * units * units;
+    cost.weight_bytes_x = 16 * units * inputs;
+    cost.weight_bytes_h = 16 * units * units;
+    cost.chain_x = inputs;
+    cost.chain_h = units;
+    cost.units = units;
+    return cost;
+}
+
+Test(choose, splits)
+{
+    static const struct {
+        double inputs, units;
+        uint32_t directions;
+        size_t items, steps;
+        uint32_t limit;
+        struct split expected;
+    } rows[] = {
+        /* one frame of a small model: a second thread costs more than the whole step */
+        {1, 16, 1, 1, 1, 2, {SPLIT_NONE, 1}},
+        {40, 64, 1, 1, 1, 2, {SPLIT_NONE, 1}},
+        {1, 40, 1, 1, 1000, 2, {SPLIT_NONE, 1}},
+        /* one large layer: its weights fit into two caches, not into one */
+        {512, 512, 1, 1, 100, 2, {SPLIT_TEAM, 2}},
+        {1024, 1024, 1, 1, 1, 2, {SPLIT_TEAM, 2}},
+        /* the two directions of a long sequence are independent */
+        {60, 128, 2, 1, 500, 2, {SPLIT_TEAM, 2}},
+        /* a batch is shared out, without a barrier */
+        {256, 256, 1, 32, 50, 2, {SPLIT_ITEMS, 2}},
+        /* the caller's limit wins, and so does the number of cores */
+        {1024, 1024, 1, 64, 100, 1, {SPLIT_NONE, 1}},
+        {256, 256, 1, 32, 50, 16, {SPLIT_ITEMS, 2}},
+    };
+    const struct machine machine = two_cores();
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        const struct layer_cost cost = lstm_cost(rows[i].inputs, rows[i].units, rows[i].directions);
+        const struct split split =
+            choose_split(&machine, &cost, 1, rows[i].items, rows[i].steps, rows[i].limit);
+        cr_expect(split.mode == rows[i].expected.mode && split.threads == rows[i].expected.threads,
+                  "row %zu: mode %d, %u threads, expected mode %d, %u threads", i, (int)split.mode,
+                  (unsigned)split.threads, (int)rows[i].expected.mode,
+                  (unsigned)rows[i].expected.threads);
+    }
+}
+
+/* A general cell is stepped by one thread whatever the team, so a team cannot pay. */
+Test(choose, general_cells_are_not_split_over_units)
+{
+    const struct machine machine = two_cores();
+    struct layer_cost cost = lstm_cost(1024, 1024, 1);
+    cost.fused = false;
+    const struct split split = choose_split(&machine, &cost, 1, 1, 100, 2);
+    cr_expect(split.mode == SPLIT_NONE);
+}
+
+Test(choose, table_agrees_with_choice)
+{
+    const struct machine machine = two_cores();
+    const struct layer_cost cost = lstm_cost(256, 256, 1);
+    static const size_t steps[SPLIT_STEP_CLASSES] = {1, 4, 16, 64};
+    struct split_table table;
+    split_fill(&table, &machine, &cost, 1, 2);
+    for (size_t items = 1; items <= (size_t)1 << (SPLIT_ITEM_CLASSES - 1); items *= 2)
+        for (size_t s = 0; s < SPLIT_STEP_CLASSES; s++) {
+            const struct split a = split_lookup(&table, items, steps[s]);
+            const struct split b = choose_split(&machine, &cost, 1, items, steps[s], 2);
+            cr_expect(a.mode == b.mode && a.threads == b.threads, "%zu items, %zu steps", items,
+                      steps[s]);
+        }
+    const struct split most = split_lookup(&table, SIZE_MAX, SIZE_MAX);
+    cr_expect(most.threads >= 1 && most.threads <= 2);
+}
+
+Test(choose, hoist)
+{
+    static const struct {
+        size_t items, steps, tile, expected;
+    } rows[] = {
+        {1, 1, 6, 0},             /* nothing to gain from one step */
+        {1, 2, 6, 2},             {1, 1000, 6, HOIST_ROWS},
+        {5, 1000, 6, HOIST_ROWS / 5}, {6, 1000, 6, 0}, /* the items fill the tile */
+        {0, 10, 6, 0},            {1, 10, 0, 0},       /* no product over these panels */
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        cr_expect(eq(sz, choose_hoist(rows[i].items, rows[i].steps, rows[i].tile),
+                     rows[i].expected), "row %zu", i);
+}
+
+Test(choose, levels)
+{
+    const struct machine machine = two_cores();
+    cr_expect(eq(str, (char *)machine_level(&machine, 16 << 10), "L1"));
+    cr_expect(eq(str, (char *)machine_level(&machine, 1 << 20), "L2"));
+    cr_expect(eq(str, (char *)machine_level(&machine, 8 << 20), "L3"));
+    cr_expect(eq(str, (char *)machine_level(&machine, 1e9), "DRAM"));
+}
