@@ -12,6 +12,7 @@
 
 const struct importer *const importers[] = {
     &importer_safetensors,
+    &importer_onnx,
     NULL,
 };
 

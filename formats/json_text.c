@@ -18,28 +18,36 @@ static size_t skip_string(const char *text, size_t n_bytes, size_t i)
 }
 
 /* Every value but the first follows one of [ { , : so counting them bounds the values. */
+struct census {
+    unsigned depth;
+    size_t values;
+};
+
+static void count_char(struct census *census, char c)
+{
+    if (c == '[' || c == '{')
+        census->depth++;
+    else if ((c == ']' || c == '}') && census->depth > 0)
+        census->depth--;
+    if (c == '[' || c == '{' || c == ',' || c == ':')
+        census->values++;
+}
+
 static bool within_limits(const char *text, size_t n_bytes, struct json_limits limits,
                           char *error, size_t n_error)
 {
-    size_t n_values = 1;
-    unsigned depth = 0;
+    struct census census = {0, 1};
     for (size_t i = 0; i < n_bytes; i++) {
-        char c = text[i];
-        if (c == '"') {
+        if (text[i] == '"') {
             i = skip_string(text, n_bytes, i);
             continue;
         }
-        if (c == '[' || c == '{')
-            depth++;
-        else if ((c == ']' || c == '}') && depth > 0)
-            depth--;
-        if (strchr("[{,:", c) && c)
-            n_values++;
-        if (depth > limits.depth) {
+        count_char(&census, text[i]);
+        if (census.depth > limits.depth) {
             snprintf(error, n_error, "JSON byte %zu: nested deeper than %u", i, limits.depth);
             return false;
         }
-        if (n_values > limits.values) {
+        if (census.values > limits.values) {
             snprintf(error, n_error, "JSON byte %zu: more than %zu values", i, limits.values);
             return false;
         }

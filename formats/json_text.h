@@ -16,7 +16,8 @@ struct json_limits {
 };
 
 /* Parse one JSON value without duplicate keys. NULL: `error` (of `n_error` bytes) says
- * what is wrong and where. The caller ends the value with json_decref. */
+ * what is wrong and where. The caller ends the value with json_decref. Programs give
+ * jansson an allocator that does not return: its scanner goes wrong where memory is out. */
 json_t *json_text_parse(const char *text, size_t n_bytes, struct json_limits limits,
                         char *error, size_t n_error);
 

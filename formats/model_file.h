@@ -128,8 +128,8 @@ enum model_activation {
  * softmax    over the last dimension
  * layer_norm word 0 epsilon (float); tensors scale [n], shift [n] (may be absent);
  *            over the last dimension
- * add, mul   two or more inputs of one shape; or of any shape with one number [1] as
- *            the last input, used for every element
+ * add, mul   two or more inputs of one shape; or two inputs, the second [1], whose
+ *            number is used for every element of the first
  * concat     word 0 axis; inputs agree in all other dimensions
  * slice      word 0 axis, 1 start, 2 count, 3 step (≥ 1)
  * reshape    the output shape is the value's; the number of elements is the same

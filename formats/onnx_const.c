@@ -1,42 +1,16 @@
 /* SPDX-License-Identifier: MIT
  *
- * Constants of an ONNX graph: tensors decoded, and whole numbers that may stand for
- * the run-time sizes of batch and time.
+ * Constants of an ONNX graph: its tensors, checked against the bytes that are there and
+ * decoded.
  */
 #include "formats/onnx_internal.h"
 
 #include <inttypes.h>
 #include <string.h>
 
-struct onnx_int onnx_plain(int64_t value)
-{
-    return (struct onnx_int){.offset = value};
-}
-
-bool onnx_is_plain(struct onnx_int a)
-{
-    return a.factor == 0;
-}
-
-bool onnx_same(struct onnx_int a, struct onnx_int b)
-{
-    return a.factor == b.factor && a.offset == b.offset && a.times == b.times &&
-           a.batches == b.batches;
-}
-
 size_t onnx_extent(const struct onnx_const *c, uint32_t axis)
 {
     return onnx_is_plain(c->dims[axis]) ? (size_t)c->dims[axis].offset : 1;
-}
-
-struct onnx_int onnx_axis_size(struct onnx_axis axis)
-{
-    switch (axis.kind) {
-    case AXIS_TIME: return (struct onnx_int){.factor = 1, .times = 1};
-    case AXIS_BATCH: return (struct onnx_int){.factor = 1, .batches = 1};
-    case AXIS_FEATURE: return onnx_plain(axis.size);
-    default: return (struct onnx_int){.factor = 1, .times = 1, .batches = 1};
-    }
 }
 
 void *onnx_const_alloc(struct onnx_import *import, struct onnx_const *c)
@@ -242,69 +216,4 @@ bool onnx_decode(struct onnx_import *import, const Onnx__TensorProto *tensor, co
         return out->count == 0 || decode_floats(import, tensor, row, name, data);
     decode_ints(tensor, row, find_payload(tensor, row), out->count, data);
     return true;
-}
-
-/* ---- lists of whole numbers ---------------------------------------------- */
-
-static bool list_of_attribute(struct onnx_import *import, const Onnx__AttributeProto *attribute,
-                              const struct onnx_int **list_out, uint32_t *n_out)
-{
-    struct onnx_int *list = onnx_alloc(import, attribute->n_ints + 1, sizeof *list);
-    if (!list)
-        return false;
-    for (size_t i = 0; i < attribute->n_ints; i++)
-        list[i] = onnx_plain(attribute->ints[i]);
-    *list_out = list;
-    *n_out = (uint32_t)attribute->n_ints;
-    return true;
-}
-
-bool onnx_int_list(struct onnx_import *import, uint32_t i, const char *name,
-                   const struct onnx_int **list_out, uint32_t *n_out)
-{
-    const struct onnx_value *value = onnx_input(import, i);
-    const Onnx__AttributeProto *attribute = onnx_attribute(import, name);
-    *list_out = NULL;
-    *n_out = 0;
-    if (!value)
-        return !attribute || list_of_attribute(import, attribute, list_out, n_out);
-    if (value->kind != ONNX_CONST || !value->as.constant.is_int || value->as.constant.rank > 1)
-        return onnx_fail(import, "%s ('%s') is not known when converting: only whole numbers that "
-                         "follow from constants and shapes are supported", name, value->name);
-    if (value->as.constant.rank == 1 && !onnx_is_plain(value->as.constant.dims[0]))
-        return onnx_fail(import, "%s ('%s') has as many elements as the batch or the sequence, "
-                         "which is not supported", name, value->name);
-    *list_out = value->as.constant.ints;
-    *n_out = (uint32_t)value->as.constant.count;
-    return true;
-}
-
-bool onnx_plain_list(struct onnx_import *import, uint32_t i, const char *name,
-                     const int64_t **list_out, uint32_t *n_out)
-{
-    const struct onnx_int *list;
-    int64_t *plain;
-    *list_out = NULL;
-    if (!onnx_int_list(import, i, name, &list, n_out))
-        return false;
-    if (!list)
-        return true;
-    plain = onnx_alloc(import, (size_t)*n_out + 1, sizeof *plain);
-    if (!plain)
-        return false;
-    for (uint32_t k = 0; k < *n_out; k++) {
-        if (!onnx_is_plain(list[k]))
-            return onnx_fail(import, "%s depends on the length of the batch or the sequence, "
-                             "which is not supported", name);
-        plain[k] = list[k].offset;
-    }
-    *list_out = plain;
-    return true;
-}
-
-uint32_t onnx_axis_index(int64_t axis, uint32_t rank)
-{
-    if (axis < -(int64_t)rank || axis >= (int64_t)rank)
-        return UINT32_MAX;
-    return (uint32_t)(axis < 0 ? axis + rank : axis);
 }

@@ -14,7 +14,7 @@
 
 const char *onnx_clean_text(struct onnx_import *import, const char *text, size_t n_max, bool lines)
 {
-    size_t n = strnlen(text, n_max), at = 0, fault;
+    size_t n_text = strlen(text), n = n_text < n_max ? n_text : n_max, at = 0, fault;
     char *clean = onnx_alloc(import, n + 1, 1);
     if (!clean)
         return NULL;
@@ -124,7 +124,7 @@ bool onnx_shaped(struct onnx_import *import, struct onnx_frames *frames, uint32_
 bool onnx_shaped_around(struct onnx_import *import, struct onnx_frames *frames, uint32_t axis,
                         uint32_t *frame_axis_out)
 {
-    uint32_t before, after, dims[3], rank = 0;
+    uint32_t before = 1, after = 1, dims[3], rank = 0;
     if (!onnx_features(import, frames, 0, axis, &before) ||
         !onnx_features(import, frames, axis + 1, frames->n_axes, &after))
         return false;
@@ -142,7 +142,7 @@ bool onnx_shaped_around(struct onnx_import *import, struct onnx_frames *frames, 
 /* Rows before the last feature axis are one dimension of the frame. */
 static bool shaped_rows(struct onnx_import *import, struct onnx_frames *frames, uint32_t n)
 {
-    uint32_t size;
+    uint32_t size = n;
     if (!onnx_features(import, frames, 0, frames->n_axes, &size))
         return false;
     return size == n ? onnx_shaped(import, frames, 1, &n)

@@ -11,13 +11,13 @@
 
 /* ---- strided copies ------------------------------------------------------ */
 
-static const struct onnx_const *operand(const struct onnx_import *import, uint32_t i)
+const struct onnx_const *onnx_operand(const struct onnx_import *import, uint32_t i)
 {
     const struct onnx_value *value = onnx_input(import, i);
     return value ? &value->as.constant : NULL;
 }
 
-static bool give(struct onnx_import *import, uint32_t slot, const struct onnx_const *c)
+bool onnx_give(struct onnx_import *import, uint32_t slot, const struct onnx_const *c)
 {
     struct onnx_value *value = onnx_output(import, slot);
     if (value) {
@@ -36,18 +36,18 @@ static void strides_of(const struct onnx_const *c, size_t *strides)
     }
 }
 
-static size_t element_size(const struct onnx_const *c)
+size_t onnx_element_size(const struct onnx_const *c)
 {
     return c->is_int ? sizeof *c->ints : sizeof *c->floats;
 }
 
-static const uint8_t *bytes_of(const struct onnx_const *c)
+const uint8_t *onnx_bytes_of(const struct onnx_const *c)
 {
     return c->is_int ? (const uint8_t *)c->ints : (const uint8_t *)c->floats;
 }
 
 /* Where in `from` the element of `out` with this row-major number lies. */
-static size_t locate(const struct onnx_const *out, size_t number, const size_t *strides)
+size_t onnx_locate(const struct onnx_const *out, size_t number, const size_t *strides)
 {
     size_t at = 0;
     for (uint32_t i = out->rank; i-- > 0;) {
@@ -62,14 +62,14 @@ static size_t locate(const struct onnx_const *out, size_t number, const size_t *
 static bool pick(struct onnx_import *import, struct onnx_const *out, const struct onnx_const *from,
                  size_t base, const size_t *strides)
 {
-    size_t size = element_size(from);
+    size_t size = onnx_element_size(from);
     uint8_t *to;
     out->is_int = from->is_int;
     to = onnx_const_alloc(import, out);
     if (!to)
         return false;
     for (size_t k = 0; k < out->count; k++)
-        memcpy(to + k * size, bytes_of(from) + (base + locate(out, k, strides)) * size, size);
+        memcpy(to + k * size, onnx_bytes_of(from) + (base + onnx_locate(out, k, strides)) * size, size);
     return true;
 }
 
@@ -112,7 +112,7 @@ bool onnx_fold_constant(struct onnx_import *import)
         return onnx_fail(import, "has no value attribute that is supported (value, value_float, "
                          "value_int, value_floats, value_ints)");
     }
-    return good && give(import, 0, &out);
+    return good && onnx_give(import, 0, &out);
 }
 
 /* The run-time shape of input 0, constant or frames. */
@@ -140,10 +140,8 @@ bool onnx_fold_shape(struct onnx_import *import)
         return false;
     if (count)
         memcpy(data, dims + begin, (size_t)count * sizeof *data);
-    return give(import, 0, &out);
+    return onnx_give(import, 0, &out);
 }
-
-static bool int_mul(struct onnx_int a, struct onnx_int b, struct onnx_int *out);
 
 bool onnx_fold_size(struct onnx_import *import)
 {
@@ -152,24 +150,24 @@ bool onnx_fold_size(struct onnx_import *import)
     struct onnx_const out = {.is_int = true};
     struct onnx_int *data = onnx_const_alloc(import, &out);
     for (uint32_t i = 0; i < rank; i++)
-        if (!int_mul(product, dims[i], &product))
+        if (!onnx_int_mul(product, dims[i], &product))
             return onnx_fail(import, "the size is too complicated");
     if (!data)
         return false;
     *data = product;
-    return give(import, 0, &out);
+    return onnx_give(import, 0, &out);
 }
 
 /* ---- shapes -------------------------------------------------------------- */
 
 bool onnx_fold_same(struct onnx_import *import)
 {
-    return give(import, 0, operand(import, 0));
+    return onnx_give(import, 0, onnx_operand(import, 0));
 }
 
 bool onnx_fold_unsqueeze(struct onnx_import *import)
 {
-    const struct onnx_const *in = operand(import, 0);
+    const struct onnx_const *in = onnx_operand(import, 0);
     struct onnx_const out = *in;
     const int64_t *axes;
     uint32_t n, taken = 0;
@@ -186,12 +184,12 @@ bool onnx_fold_unsqueeze(struct onnx_import *import)
     }
     for (uint32_t i = 0, k = 0; i < out.rank; i++)
         out.dims[i] = taken >> i & 1 ? onnx_plain(1) : in->dims[k++];
-    return give(import, 0, &out);
+    return onnx_give(import, 0, &out);
 }
 
 bool onnx_fold_squeeze(struct onnx_import *import)
 {
-    const struct onnx_const *in = operand(import, 0);
+    const struct onnx_const *in = onnx_operand(import, 0);
     struct onnx_const out = *in;
     const int64_t *axes;
     uint32_t n, gone = 0;
@@ -207,12 +205,12 @@ bool onnx_fold_squeeze(struct onnx_import *import)
     for (uint32_t i = 0; i < in->rank; i++)
         if (axes ? !(gone >> i & 1) : !onnx_same(in->dims[i], onnx_plain(1)))
             out.dims[out.rank++] = in->dims[i];
-    return give(import, 0, &out);
+    return onnx_give(import, 0, &out);
 }
 
 bool onnx_fold_transpose(struct onnx_import *import)
 {
-    const struct onnx_const *in = operand(import, 0);
+    const struct onnx_const *in = onnx_operand(import, 0);
     const Onnx__AttributeProto *perm = onnx_attribute(import, "perm");
     struct onnx_const out = {.rank = in->rank};
     size_t from[ONNX_MAX_AXES], strides[ONNX_MAX_AXES];
@@ -228,7 +226,7 @@ bool onnx_fold_transpose(struct onnx_import *import)
         out.dims[i] = in->dims[axis];
         strides[i] = from[axis];
     }
-    return pick(import, &out, in, 0, strides) && give(import, 0, &out);
+    return pick(import, &out, in, 0, strides) && onnx_give(import, 0, &out);
 }
 
 /* True if putting the stored elements into the new shape in the same order is right:
@@ -253,14 +251,12 @@ static bool same_order(const struct onnx_const *a, const struct onnx_const *b)
 
 static bool all_equal(const struct onnx_const *c)
 {
-    size_t size = element_size(c);
+    size_t size = onnx_element_size(c);
     for (size_t i = 1; i < c->count; i++)
-        if (memcmp(bytes_of(c), bytes_of(c) + i * size, size))
+        if (memcmp(onnx_bytes_of(c), onnx_bytes_of(c) + i * size, size))
             return false;
     return c->count > 0;
 }
-
-static bool int_div(struct onnx_int a, struct onnx_int b, struct onnx_int *out);
 
 /* `dims` with 0 and -1 replaced by what they stand for. */
 static bool resolve_shape(struct onnx_import *import, const struct onnx_const *in,
@@ -270,7 +266,7 @@ static bool resolve_shape(struct onnx_import *import, const struct onnx_const *i
     bool copies = onnx_attribute_int(import, "allowzero", 0) == 0;
     uint32_t open = UINT32_MAX;
     for (uint32_t i = 0; i < in->rank; i++)
-        if (!int_mul(total, in->dims[i], &total))
+        if (!onnx_int_mul(total, in->dims[i], &total))
             return onnx_fail(import, "the shape is too complicated");
     for (uint32_t i = 0; i < out->rank; i++) {
         out->dims[i] = asked[i];
@@ -279,11 +275,11 @@ static bool resolve_shape(struct onnx_import *import, const struct onnx_const *i
         if (onnx_same(asked[i], onnx_plain(-1)) && open == UINT32_MAX)
             open = i;
         else if ((onnx_is_plain(out->dims[i]) && out->dims[i].offset < 0) ||
-                 !int_mul(known, out->dims[i], &known))
+                 !onnx_int_mul(known, out->dims[i], &known))
             return onnx_fail(import, "the shape is negative or too complicated");
     }
-    if (open != UINT32_MAX && (!int_div(total, known, &out->dims[open]) ||
-                               !int_mul(known, out->dims[open], &known)))
+    if (open != UINT32_MAX && (!onnx_int_div(total, known, &out->dims[open]) ||
+                               !onnx_int_mul(known, out->dims[open], &known)))
         return onnx_fail(import, "-1 in the shape has no whole value");
     return onnx_same(total, known) ||
            onnx_fail(import, "the constant '%s' does not have as many numbers as the shape asks for",
@@ -292,7 +288,7 @@ static bool resolve_shape(struct onnx_import *import, const struct onnx_const *i
 
 bool onnx_fold_reshape(struct onnx_import *import)
 {
-    const struct onnx_const *in = operand(import, 0);
+    const struct onnx_const *in = onnx_operand(import, 0);
     struct onnx_const out = *in;
     const struct onnx_int *asked;
     if (!onnx_int_list(import, 1, "shape", &asked, &out.rank))
@@ -302,21 +298,21 @@ bool onnx_fold_reshape(struct onnx_import *import)
     if (!resolve_shape(import, in, asked, &out))
         return false;
     if (same_order(in, &out))
-        return give(import, 0, &out);
+        return onnx_give(import, 0, &out);
     if (!all_equal(in))
         return onnx_fail(import, "takes the constant '%s' across the batch or the sequence",
                          onnx_input(import, 0)->name);
-    return pick(import, &out, in, 0, (const size_t[ONNX_MAX_AXES]){0}) && give(import, 0, &out);
+    return pick(import, &out, in, 0, (const size_t[ONNX_MAX_AXES]){0}) && onnx_give(import, 0, &out);
 }
 
 /* ---- selections ---------------------------------------------------------- */
 
 bool onnx_fold_gather(struct onnx_import *import)
 {
-    const struct onnx_const *in = operand(import, 0), *indices = operand(import, 1);
+    const struct onnx_const *in = onnx_operand(import, 0), *indices = onnx_operand(import, 1);
     uint32_t axis = onnx_axis_index(onnx_attribute_int(import, "axis", 0), in->rank);
     struct onnx_const out = {.is_int = in->is_int};
-    size_t inner = 1, outer = 1, size = element_size(in), extent, n;
+    size_t inner = 1, outer = 1, size = onnx_element_size(in), extent, n;
     uint8_t *to;
     if (axis == UINT32_MAX || !indices || !indices->is_int)
         return onnx_fail(import, "axis is out of range or the indices are no whole numbers");
@@ -334,7 +330,7 @@ bool onnx_fold_gather(struct onnx_import *import)
     extent = onnx_extent(in, axis);
     n = indices->count;
     if (out.count == 0)
-        return give(import, 0, &out);
+        return onnx_give(import, 0, &out);
     for (size_t k = 0; k < outer * n; k++) {
         struct onnx_int index = indices->ints[k % n];
         bool fixed = onnx_is_plain(in->dims[axis]); /* else all along the axis are equal */
@@ -343,23 +339,23 @@ bool onnx_fold_gather(struct onnx_import *import)
             return onnx_fail(import, "index %" PRId64 " is not among the %zu along axis %u",
                              index.offset, extent, axis);
         memcpy(to + k * inner * size,
-               bytes_of(in) + (k / n * extent + (fixed ? (size_t)at : 0)) * inner * size, inner * size);
+               onnx_bytes_of(in) + (k / n * extent + (fixed ? (size_t)at : 0)) * inner * size, inner * size);
     }
-    return give(import, 0, &out);
+    return onnx_give(import, 0, &out);
 }
 
 bool onnx_fold_concat(struct onnx_import *import)
 {
-    const struct onnx_const *first = operand(import, 0);
+    const struct onnx_const *first = onnx_operand(import, 0);
     struct onnx_const out = *first;
     uint32_t axis = onnx_axis_index(onnx_attribute_int(import, "axis", 0), first->rank);
-    size_t row = 0, outer = 1, size = element_size(first);
+    size_t row = 0, outer = 1, size = onnx_element_size(first);
     uint8_t *to;
     if (axis == UINT32_MAX)
         return onnx_fail(import, "axis is out of range");
     out.dims[axis] = onnx_plain(0);
     for (uint32_t i = 0; i < import->node->n_inputs; i++) {
-        const struct onnx_const *in = operand(import, i);
+        const struct onnx_const *in = onnx_operand(import, i);
         if (!in || in->is_int != first->is_int || in->rank != first->rank ||
             !onnx_is_plain(in->dims[axis]))
             return onnx_fail(import, "its constants do not fit together");
@@ -375,14 +371,14 @@ bool onnx_fold_concat(struct onnx_import *import)
         outer *= onnx_extent(&out, k);
     for (size_t o = 0; o < outer && out.count; o++) {
         for (uint32_t i = 0; i < import->node->n_inputs; i++) {
-            const struct onnx_const *in = operand(import, i);
+            const struct onnx_const *in = onnx_operand(import, i);
             row = in->count / outer * size;
             if (row)
-                memcpy(to, bytes_of(in) + o * row, row);
+                memcpy(to, onnx_bytes_of(in) + o * row, row);
             to += row;
         }
     }
-    return give(import, 0, &out);
+    return onnx_give(import, 0, &out);
 }
 
 static int64_t clamp(int64_t x, int64_t low, int64_t high)
@@ -431,7 +427,7 @@ bool onnx_slice_ranges(struct onnx_import *import, uint32_t rank, struct onnx_ra
 
 bool onnx_fold_slice(struct onnx_import *import)
 {
-    const struct onnx_const *in = operand(import, 0);
+    const struct onnx_const *in = onnx_operand(import, 0);
     struct onnx_const out = *in;
     struct onnx_range ranges[ONNX_MAX_AXES];
     size_t strides[ONNX_MAX_AXES], base = 0;
@@ -453,10 +449,10 @@ bool onnx_fold_slice(struct onnx_import *import)
         onnx_clamp_range(r->start.offset, r->end.offset, r->step, in->dims[r->axis].offset, &start,
                          &count);
         base += (size_t)start * strides[r->axis];
-        strides[r->axis] *= (size_t)r->step; /* wraps for negative steps, and back in locate() */
+        strides[r->axis] *= (size_t)r->step; /* wraps for negative steps, and back in onnx_locate() */
         out.dims[r->axis] = onnx_plain(count);
     }
-    return pick(import, &out, in, base, strides) && give(import, 0, &out);
+    return pick(import, &out, in, base, strides) && onnx_give(import, 0, &out);
 }
 
 bool onnx_split_sizes(struct onnx_import *import, int64_t extent, const int64_t **sizes_out)
@@ -485,7 +481,7 @@ bool onnx_split_sizes(struct onnx_import *import, int64_t extent, const int64_t 
 
 bool onnx_fold_split(struct onnx_import *import)
 {
-    const struct onnx_const *in = operand(import, 0);
+    const struct onnx_const *in = onnx_operand(import, 0);
     uint32_t axis = onnx_axis_index(onnx_attribute_int(import, "axis", 0), in->rank);
     size_t strides[ONNX_MAX_AXES], base = 0;
     const int64_t *sizes;
@@ -500,7 +496,7 @@ bool onnx_fold_split(struct onnx_import *import)
         out.dims[axis] = onnx_plain(sizes[i]);
         if (!pick(import, &out, in, base, strides))
             return false;
-        give(import, i, &out);
+        onnx_give(import, i, &out);
         base += (size_t)sizes[i] * strides[axis];
     }
     return true;
@@ -521,11 +517,11 @@ bool onnx_fold_fill(struct onnx_import *import)
     if (!dims || out.rank > ONNX_MAX_AXES || one.count != 1)
         return onnx_fail(import, "needs a shape of up to %d dimensions and one value", ONNX_MAX_AXES);
     memcpy(out.dims, dims, out.rank * sizeof *dims);
-    return pick(import, &out, &one, 0, (const size_t[ONNX_MAX_AXES]){0}) && give(import, 0, &out);
+    return pick(import, &out, &one, 0, (const size_t[ONNX_MAX_AXES]){0}) && onnx_give(import, 0, &out);
 }
 
 /* The shape of a and b broadcast against each other. */
-static bool broadcast(struct onnx_import *import, const struct onnx_int *a, uint32_t rank_a,
+bool onnx_broadcast(struct onnx_import *import, const struct onnx_int *a, uint32_t rank_a,
                       const struct onnx_const *b, struct onnx_const *out)
 {
     uint32_t rank = rank_a > b->rank ? rank_a : b->rank;
@@ -534,7 +530,10 @@ static bool broadcast(struct onnx_import *import, const struct onnx_int *a, uint
         struct onnx_int x = i + rank_a < rank ? onnx_plain(1) : a[i + rank_a - rank];
         struct onnx_int y = i + b->rank < rank ? onnx_plain(1) : b->dims[i + b->rank - rank];
         dims[i] = onnx_same(x, onnx_plain(1)) ? y : x;
-        if (!onnx_same(dims[i], y) && !onnx_same(y, onnx_plain(1)))
+        if (onnx_same(onnx_frozen(import, x), y)) /* what the exporter froze meets its run-time size */
+            dims[i] = y;
+        else if (!onnx_same(dims[i], onnx_frozen(import, y)) && !onnx_same(dims[i], y) &&
+                 !onnx_same(y, onnx_plain(1)))
             return onnx_fail(import, "its shapes do not fit each other");
     }
     memcpy(out->dims, dims, rank * sizeof *dims);
@@ -543,7 +542,7 @@ static bool broadcast(struct onnx_import *import, const struct onnx_int *a, uint
 }
 
 /* Strides of `c` for walking the larger shape `out`. */
-static void broadcast_strides(const struct onnx_const *c, const struct onnx_const *out,
+void onnx_broadcast_strides(const struct onnx_const *c, const struct onnx_const *out,
                               size_t *strides)
 {
     size_t own[ONNX_MAX_AXES];
@@ -554,7 +553,7 @@ static void broadcast_strides(const struct onnx_const *c, const struct onnx_cons
 
 bool onnx_fold_expand(struct onnx_import *import)
 {
-    const struct onnx_const *in = operand(import, 0);
+    const struct onnx_const *in = onnx_operand(import, 0);
     const struct onnx_int *asked;
     struct onnx_const out = {0};
     size_t strides[ONNX_MAX_AXES];
@@ -563,10 +562,10 @@ bool onnx_fold_expand(struct onnx_import *import)
         return false;
     if (!asked || n > ONNX_MAX_AXES)
         return onnx_fail(import, "needs a shape of up to %d dimensions", ONNX_MAX_AXES);
-    if (!broadcast(import, asked, n, in, &out))
+    if (!onnx_broadcast(import, asked, n, in, &out))
         return false;
-    broadcast_strides(in, &out, strides);
-    return pick(import, &out, in, 0, strides) && give(import, 0, &out);
+    onnx_broadcast_strides(in, &out, strides);
+    return pick(import, &out, in, 0, strides) && onnx_give(import, 0, &out);
 }
 
 bool onnx_fold_range(struct onnx_import *import)
@@ -575,7 +574,7 @@ bool onnx_fold_range(struct onnx_import *import)
     struct onnx_const out = {.is_int = true, .rank = 1};
     struct onnx_int *data;
     for (uint32_t i = 0; i < 3; i++) {
-        const struct onnx_const *c = operand(import, i);
+        const struct onnx_const *c = onnx_operand(import, i);
         if (!c || !c->is_int || c->count != 1 || !onnx_is_plain(c->ints[0]))
             return onnx_fail(import, "start, limit and delta must be plain whole numbers");
         at[i] = c->ints[0].offset;
@@ -590,280 +589,5 @@ bool onnx_fold_range(struct onnx_import *import)
     data = onnx_const_alloc(import, &out);
     for (size_t i = 0; data && i < out.count; i++)
         data[i] = onnx_plain(start + (int64_t)i * at[2]);
-    return data && give(import, 0, &out);
-}
-
-/* ---- element by element -------------------------------------------------- */
-
-static struct onnx_int normal(struct onnx_int a)
-{
-    if (a.factor == 0)
-        a.times = a.batches = 0;
-    return a;
-}
-
-static bool int_add(struct onnx_int a, struct onnx_int b, struct onnx_int *out)
-{
-    if (a.factor && b.factor && (a.times != b.times || a.batches != b.batches))
-        return false;
-    *out = a.factor ? a : b;
-    if (__builtin_add_overflow(a.factor, b.factor, &out->factor) ||
-        __builtin_add_overflow(a.offset, b.offset, &out->offset))
-        return false;
-    *out = normal(*out);
-    return true;
-}
-
-static bool int_mul(struct onnx_int a, struct onnx_int b, struct onnx_int *out)
-{
-    struct onnx_int c = {0};
-    if (a.factor && b.factor) {
-        if (a.offset || b.offset || a.times + b.times > 8 || a.batches + b.batches > 8)
-            return false;
-        c.times = a.times + b.times;
-        c.batches = a.batches + b.batches;
-        *out = c;
-        return !__builtin_mul_overflow(a.factor, b.factor, &out->factor);
-    }
-    if (!a.factor) {
-        struct onnx_int swap = a;
-        a = b;
-        b = swap;
-    }
-    c = a;
-    if (__builtin_mul_overflow(a.factor, b.offset, &c.factor) ||
-        __builtin_mul_overflow(a.offset, b.offset, &c.offset))
-        return false;
-    *out = normal(c);
-    return true;
-}
-
-static bool int_sub(struct onnx_int a, struct onnx_int b, struct onnx_int *out)
-{
-    return int_mul(b, onnx_plain(-1), &b) && int_add(a, b, out);
-}
-
-static bool int_div(struct onnx_int a, struct onnx_int b, struct onnx_int *out)
-{
-    struct onnx_int c = a;
-    if (b.factor) {
-        if (a.offset || b.offset || !a.factor || a.times < b.times || a.batches < b.batches ||
-            (b.factor == -1 && a.factor == INT64_MIN) || a.factor % b.factor)
-            return false;
-        c.factor = a.factor / b.factor;
-        c.times -= b.times;
-        c.batches -= b.batches;
-        if (!c.times && !c.batches)
-            c = onnx_plain(c.factor);
-        *out = c;
-        return true;
-    }
-    if (b.offset == 0 || (b.offset == -1 && (a.offset == INT64_MIN || a.factor == INT64_MIN)))
-        return false;
-    if (a.factor && (a.factor % b.offset || a.offset % b.offset))
-        return false;
-    c.factor = a.factor / b.offset;
-    c.offset = a.offset / b.offset;
-    *out = c;
-    return true;
-}
-
-/* -1, 0, 1 as a is less than, equal to or greater than b; run-time sizes are at least 1. */
-static bool int_compare(struct onnx_int a, struct onnx_int b, int *order_out)
-{
-    struct onnx_int d;
-    if (!int_sub(a, b, &d))
-        return false;
-    if (onnx_is_plain(d)) {
-        *order_out = (d.offset > 0) - (d.offset < 0);
-        return true;
-    }
-    *order_out = d.factor > 0 ? 1 : -1;
-    return d.factor > 0 ? d.offset >= 0 || d.factor > -d.offset
-                        : d.offset <= 0 || d.offset < -d.factor;
-}
-
-static bool int_equal(struct onnx_int a, struct onnx_int b, struct onnx_int *out)
-{
-    int order;
-    if (!int_compare(a, b, &order))
-        return false;
-    *out = onnx_plain(order == 0);
-    return true;
-}
-
-static bool int_less(struct onnx_int a, struct onnx_int b, struct onnx_int *out)
-{
-    int order;
-    if (!int_compare(a, b, &order))
-        return false;
-    *out = onnx_plain(order < 0);
-    return true;
-}
-
-static bool int_greater(struct onnx_int a, struct onnx_int b, struct onnx_int *out)
-{
-    return int_less(b, a, out);
-}
-
-static float float_add(float a, float b) { return a + b; }
-static float float_sub(float a, float b) { return a - b; }
-static float float_mul(float a, float b) { return a * b; }
-static float float_div(float a, float b) { return a / b; }
-
-struct binary_row {
-    const char *op;
-    bool (*ints)(struct onnx_int a, struct onnx_int b, struct onnx_int *out);
-    float (*floats)(float a, float b);
-};
-
-static const struct binary_row binary_rows[] = {
-    {"Add", int_add, float_add}, {"Sub", int_sub, float_sub}, {"Mul", int_mul, float_mul},
-    {"Div", int_div, float_div}, {"Equal", int_equal, NULL},  {"Less", int_less, NULL},
-    {"Greater", int_greater, NULL},
-};
-
-static const struct binary_row *binary_row_of(const struct onnx_import *import)
-{
-    const struct binary_row *row = binary_rows;
-    while (strcmp(row->op, import->node->proto->op_type) != 0)
-        row++;
-    return row;
-}
-
-bool onnx_fold_binary(struct onnx_import *import)
-{
-    const struct binary_row *row = binary_row_of(import);
-    const struct onnx_const *a = operand(import, 0), *b = operand(import, 1);
-    struct onnx_const out = {0};
-    size_t at_a[ONNX_MAX_AXES], at_b[ONNX_MAX_AXES];
-    void *data;
-    if (!a || !b || a->is_int != b->is_int || (!a->is_int && !row->floats))
-        return onnx_fail(import, "its constants are of types that do not fit");
-    if (!broadcast(import, a->dims, a->rank, b, &out))
-        return false;
-    broadcast_strides(a, &out, at_a);
-    broadcast_strides(b, &out, at_b);
-    out.is_int = a->is_int;
-    data = onnx_const_alloc(import, &out);
-    if (!data)
-        return false;
-    for (size_t k = 0; k < out.count; k++) {
-        size_t i = locate(&out, k, at_a), j = locate(&out, k, at_b);
-        if (!out.is_int)
-            ((float *)data)[k] = row->floats(a->floats[i], b->floats[j]);
-        else if (!row->ints(a->ints[i], b->ints[j], (struct onnx_int *)data + k))
-            return onnx_fail(import, "its result depends on the length of the batch or the "
-                             "sequence in a way that is not supported");
-    }
-    return give(import, 0, &out);
-}
-
-bool onnx_fold_where(struct onnx_import *import)
-{
-    const struct onnx_const *c = operand(import, 0), *a = operand(import, 1), *b = operand(import, 2);
-    struct onnx_const out = {0};
-    size_t at[3][ONNX_MAX_AXES];
-    uint8_t *data;
-    if (!c || !a || !b || !c->is_int || a->is_int != b->is_int)
-        return onnx_fail(import, "its constants are of types that do not fit");
-    if (!broadcast(import, a->dims, a->rank, b, &out) ||
-        !broadcast(import, out.dims, out.rank, c, &out))
-        return false;
-    broadcast_strides(c, &out, at[0]);
-    broadcast_strides(a, &out, at[1]);
-    broadcast_strides(b, &out, at[2]);
-    out.is_int = a->is_int;
-    data = onnx_const_alloc(import, &out);
-    for (size_t k = 0; data && k < out.count; k++) {
-        bool chosen = !onnx_same(c->ints[locate(&out, k, at[0])], onnx_plain(0));
-        const struct onnx_const *from = chosen ? a : b;
-        size_t size = element_size(from);
-        memcpy(data + k * size, bytes_of(from) + locate(&out, k, at[chosen ? 1 : 2]) * size, size);
-    }
-    return data && give(import, 0, &out);
-}
-
-bool onnx_fold_not(struct onnx_import *import)
-{
-    const struct onnx_const *in = operand(import, 0);
-    struct onnx_const out = *in;
-    struct onnx_int *data;
-    if (!in->is_int)
-        return onnx_fail(import, "its constant is not boolean");
-    data = onnx_const_alloc(import, &out);
-    for (size_t k = 0; data && k < out.count; k++)
-        data[k] = onnx_plain(onnx_same(in->ints[k], onnx_plain(0)));
-    return data && give(import, 0, &out);
-}
-
-bool onnx_fold_neg(struct onnx_import *import)
-{
-    const struct onnx_const *in = operand(import, 0);
-    struct onnx_const out = *in;
-    void *data = onnx_const_alloc(import, &out);
-    for (size_t k = 0; data && k < out.count; k++) {
-        if (!in->is_int)
-            ((float *)data)[k] = -in->floats[k];
-        else if (!int_mul(in->ints[k], onnx_plain(-1), (struct onnx_int *)data + k))
-            return onnx_fail(import, "its constant is too large");
-    }
-    return data && give(import, 0, &out);
-}
-
-static bool int_of(const struct onnx_const *in, size_t k, struct onnx_int *out)
-{
-    if (in->is_int)
-        *out = in->ints[k];
-    else if (fabsf(in->floats[k]) < 0x1p62f)
-        *out = onnx_plain((int64_t)in->floats[k]);
-    else
-        return false;
-    return true;
-}
-
-static bool is_zero(const struct onnx_const *in, size_t k)
-{
-    return in->is_int ? onnx_same(in->ints[k], onnx_plain(0)) : in->floats[k] == 0;
-}
-
-static bool cast_to_int(struct onnx_import *import, const struct onnx_const *in, bool to_bool,
-                        struct onnx_int *data)
-{
-    for (size_t k = 0; k < in->count; k++) {
-        if (to_bool)
-            data[k] = onnx_plain(!is_zero(in, k));
-        else if (!int_of(in, k, &data[k]))
-            return onnx_fail(import, "its constant is no whole number of 64 bits");
-    }
-    return true;
-}
-
-static bool cast_to_float(struct onnx_import *import, const struct onnx_const *in, float *data)
-{
-    for (size_t k = 0; k < in->count; k++) {
-        if (!onnx_is_plain(in->ints[k]))
-            return onnx_fail(import, "a size of the batch or the sequence becomes a number of the "
-                             "computation, which is not supported");
-        data[k] = (float)in->ints[k].offset;
-    }
-    return true;
-}
-
-bool onnx_fold_cast(struct onnx_import *import)
-{
-    const struct onnx_const *in = operand(import, 0);
-    int64_t to = onnx_attribute_int(import, "to", 0);
-    struct onnx_const out = *in;
-    void *data;
-    if (to < ONNX_FLOAT || to > ONNX_BFLOAT16 || to == 8 || to == 14 || to == 15)
-        return onnx_fail(import, "to = %" PRId64 " is no supported type", to);
-    out.is_int = !(to == ONNX_FLOAT || to == ONNX_DOUBLE || to == ONNX_FLOAT16 || to == ONNX_BFLOAT16);
-    if (out.is_int == in->is_int && to != ONNX_BOOL)
-        return give(import, 0, in);
-    data = onnx_const_alloc(import, &out);
-    return data &&
-           (out.is_int ? cast_to_int(import, in, to == ONNX_BOOL, data)
-                       : cast_to_float(import, in, data)) &&
-           give(import, 0, &out);
+    return data && onnx_give(import, 0, &out);
 }

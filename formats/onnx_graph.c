@@ -120,7 +120,7 @@ static bool resolve_inputs(struct onnx_import *import, uint32_t index, struct on
 bool onnx_resolve(struct onnx_import *import)
 {
     const Onnx__GraphProto *graph = import->model->graph;
-    struct onnx_value **sorted;
+    struct onnx_value **sorted = NULL;
     size_t n = count_values(graph);
     if (n > INT32_MAX || graph->n_node > INT32_MAX)
         return import_fail(import->error, "the graph has too many values");
@@ -408,7 +408,8 @@ static void forget(struct onnx_import *import)
         if (value->has_role)
             value->as.role = value->role;
     }
-    import->n_layers = import->n_done = 0;
+    import->n_layers = 0;
+    import->progress = 0;
     import->layers = NULL;
 }
 
@@ -444,9 +445,9 @@ static bool walk(struct onnx_import *import)
         return false;
     for (uint32_t i = 0; i < import->n_nodes; i++) {
         import->node = &import->nodes[i];
+        import->progress = UINT64_C(2) * (i + 1);
         if (import->node->live && !onnx_handle(import))
             return false;
-        import->n_done = i + 1;
     }
     return finish_output(import);
 }
@@ -456,8 +457,8 @@ bool onnx_understand(struct onnx_import *import)
     struct onnx_chunk *mark = import->arena.chunks;
     struct onnx_text_list **notes_end = import->notes_end;
     struct import_error best;
-    struct declared declared;
-    uint32_t most_done = 0;
+    struct declared declared = {0};
+    uint64_t furthest = 0;
     if (!read_declared(import, &declared))
         return false;
     snprintf(best.text, sizeof best.text, "the input '%.80s' must be declared with the number of its "
@@ -472,8 +473,8 @@ bool onnx_understand(struct onnx_import *import)
             continue;
         if (walk(import))
             return true;
-        if (import->n_done >= most_done) {
-            most_done = import->n_done + 1;
+        if (import->progress > furthest) {
+            furthest = import->progress;
             best = *import->error;
         }
     }

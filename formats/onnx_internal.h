@@ -141,7 +141,8 @@ struct onnx_import {
     struct onnx_value *values;
     uint32_t n_values;
     struct onnx_node *nodes;
-    uint32_t n_nodes, n_done; /* nodes; understood by this attempt */
+    uint32_t n_nodes;
+    uint64_t progress; /* of this attempt: its error counts if it got furthest */
     const struct onnx_node *node; /* the one being looked at */
     int32_t input, output;        /* values */
     bool has_states;              /* the graph has inputs for recurrent states */
@@ -171,20 +172,23 @@ struct onnx_value *onnx_input(const struct onnx_import *import, uint32_t i);
 struct onnx_value *onnx_output(const struct onnx_import *import, uint32_t i);
 bool onnx_used(const struct onnx_import *import, uint32_t i); /* somebody reads output i */
 
-/* ---- onnx_const.c -------------------------------------------------------- */
+/* ---- onnx_int.c ---------------------------------------------------------- */
 
 struct onnx_int onnx_plain(int64_t value);
 bool onnx_is_plain(struct onnx_int a);
 bool onnx_same(struct onnx_int a, struct onnx_int b);
-size_t onnx_extent(const struct onnx_const *c, uint32_t axis); /* stored elements along it */
 struct onnx_int onnx_axis_size(struct onnx_axis axis);
 
-/* An initialiser or attribute as a constant. */
-bool onnx_decode(struct onnx_import *import, const Onnx__TensorProto *tensor, const char *name,
-                 struct onnx_const *out);
-
-/* Set count from dims and make room: floats or ints, whichever is_int says; NULL: error. */
-void *onnx_const_alloc(struct onnx_import *import, struct onnx_const *c);
+/* False if the result overflows or is no single term. Division must leave no rest when
+ * run-time sizes take part. */
+bool onnx_int_add(struct onnx_int a, struct onnx_int b, struct onnx_int *out);
+bool onnx_int_sub(struct onnx_int a, struct onnx_int b, struct onnx_int *out);
+bool onnx_int_mul(struct onnx_int a, struct onnx_int b, struct onnx_int *out);
+bool onnx_int_div(struct onnx_int a, struct onnx_int b, struct onnx_int *out);
+/* The plain number that was `a` when the graph was exported, as far as the file says. */
+struct onnx_int onnx_frozen(const struct onnx_import *import, struct onnx_int a);
+/* -1, 0, 1 as a is less than, equal to or greater than b; run-time sizes are at least 1. */
+bool onnx_int_compare(struct onnx_int a, struct onnx_int b, int *order_out);
 
 /* Whole numbers that a node has as constant input `i` or, before opset `since`, as attribute
  * `name`. *list_out is NULL when absent. False: error. */
@@ -197,7 +201,18 @@ bool onnx_plain_list(struct onnx_import *import, uint32_t i, const char *name,
 /* -rank ≤ axis < rank to an index; UINT32_MAX if it is none. */
 uint32_t onnx_axis_index(int64_t axis, uint32_t rank);
 
-/* ---- onnx_fold.c: operators on constants --------------------------------- */
+/* ---- onnx_const.c -------------------------------------------------------- */
+
+size_t onnx_extent(const struct onnx_const *c, uint32_t axis); /* stored elements along it */
+
+/* An initialiser or attribute as a constant. */
+bool onnx_decode(struct onnx_import *import, const Onnx__TensorProto *tensor, const char *name,
+                 struct onnx_const *out);
+
+/* Set count from dims and make room: floats or ints, whichever is_int says; NULL: error. */
+void *onnx_const_alloc(struct onnx_import *import, struct onnx_const *c);
+
+/* ---- onnx_fold.c, onnx_fold_math.c: operators on constants --------------------------------- */
 
 typedef bool onnx_handler(struct onnx_import *import);
 
@@ -205,6 +220,18 @@ onnx_handler onnx_fold_constant, onnx_fold_shape, onnx_fold_size, onnx_fold_gath
     onnx_fold_slice, onnx_fold_unsqueeze, onnx_fold_squeeze, onnx_fold_reshape, onnx_fold_transpose,
     onnx_fold_cast, onnx_fold_fill, onnx_fold_expand, onnx_fold_range, onnx_fold_binary,
     onnx_fold_where, onnx_fold_not, onnx_fold_neg, onnx_fold_split, onnx_fold_same;
+
+/* Input `i` of the current node, which is constant; NULL if absent. */
+const struct onnx_const *onnx_operand(const struct onnx_import *import, uint32_t i);
+bool onnx_give(struct onnx_import *import, uint32_t slot, const struct onnx_const *c); /* true */
+size_t onnx_element_size(const struct onnx_const *c);
+const uint8_t *onnx_bytes_of(const struct onnx_const *c);
+/* Where in a constant with these strides the element of `out` with this row-major number lies. */
+size_t onnx_locate(const struct onnx_const *out, size_t number, const size_t *strides);
+/* The shape of a and b broadcast against each other, and `c`'s strides for walking it. */
+bool onnx_broadcast(struct onnx_import *import, const struct onnx_int *a, uint32_t rank_a,
+                    const struct onnx_const *b, struct onnx_const *out);
+void onnx_broadcast_strides(const struct onnx_const *c, const struct onnx_const *out, size_t *strides);
 
 /* One axis of a Slice: elements start, start + step … as plain numbers along `extent`. */
 struct onnx_range {

@@ -248,8 +248,8 @@ static bool read_activations(struct onnx_import *import, const struct rnn *rnn, 
         return onnx_fail(import, "activations has %zu names, %u are needed", a->n_strings,
                          n_each * rnn->n_directions);
     for (uint32_t i = 0; a && i < a->n_strings; i++) {
-        uint32_t *words = params + MODEL_RNN_ACTS + i / n_each * MODEL_RNN_ACTS_STRIDE, activation;
-        uint32_t k = i % n_each;
+        uint32_t *words = params + MODEL_RNN_ACTS + i / n_each * MODEL_RNN_ACTS_STRIDE;
+        uint32_t k = i % n_each, activation = 0;
         if (!read_activation(import, a->strings[i], at, &activation, words + 1 + 2 * k))
             return false;
         words[0] = (words[0] & ~(UINT32_C(255) << 8 * k)) | activation << 8 * k;
@@ -447,7 +447,10 @@ bool onnx_lay_rnn(struct onnx_import *import)
     rnn.batch_first = layout == 1;
     rnn.n_gates = import_gate_count(rnn.type);
     if (!read_direction(import, &rnn) || !read_hidden(import, &rnn) || !read_x(import, &rnn) ||
-        !read_steps(import, &rnn) || !check_lengths(import, &rnn) || !read_weights(import, &rnn) ||
+        !read_steps(import, &rnn))
+        return false;
+    import->progress++; /* the input's axes have been understood */
+    if (!check_lengths(import, &rnn) || !read_weights(import, &rnn) ||
         !add_recurrent(import, &rnn, &value))
         return false;
     give_steps(import, &rnn, value);

@@ -80,6 +80,7 @@ static const struct spec_key root_keys[] = {
     {"order", SPEC_NAMES, NULL, NULL},      {"take", SPEC_WORD, NULL, takes},
     {"take_after", SPEC_NAME, NULL, NULL},  {"residual", SPEC_BOOL, NULL, NULL},
     {"softmax", SPEC_BOOL, NULL, NULL},     {"layers", SPEC_LIST, &any_layer, NULL},
+    {"output", SPEC_NAME, NULL, NULL},
     {NULL, SPEC_TEXT, NULL, NULL},
 };
 

@@ -129,6 +129,12 @@ static void activation_words(const json_t *from, uint32_t *words)
     words[2] = beta ? model_float_bits((float)json_number_value(beta)) : 0;
 }
 
+static bool has_activation(const json_t *from)
+{
+    return json_object_get(from, "activation") || json_object_get(from, "alpha") ||
+           json_object_get(from, "beta");
+}
+
 /* Which of alpha and beta an activation has, and what PyTorch takes when none is given. */
 struct activation_row {
     bool alpha, beta, defaults;
@@ -152,7 +158,7 @@ static bool check_activation(const struct torch_work *work, const json_t *from, 
     activation_words(from, words);
     row = &activation_rows[words[0]];
     if ((alpha && !row->alpha) || (beta && !row->beta))
-        return import_fail(work->error, "spec: '%s' has an %s, but its activation takes none", name,
+        return import_fail(work->error, "spec: '%s' has %s, but its activation takes none", name,
                            alpha && !row->alpha ? "alpha" : "beta");
     if (!row->defaults && ((row->alpha && !alpha) || (row->beta && !beta)))
         return import_fail(work->error, "spec: '%s': its activation needs a number for %s", name,
@@ -223,7 +229,7 @@ static bool set_rnn_activation(const struct torch_work *work, const struct torch
 {
     const json_t *hints = module_hints(work, module);
     uint32_t words[3];
-    if (module->type != MODEL_RNN || !json_object_get(hints, "activation"))
+    if (module->type != MODEL_RNN || !has_activation(hints))
         return true;
     if (!check_activation(work, hints, torch_module_name(module), words))
         return false;
@@ -285,7 +291,7 @@ static bool set_norm(const struct torch_work *work, const struct torch_module *m
 static bool set_dense(const struct torch_work *work, const struct torch_module *module, const json_t *entry,
                       struct model_layer_spec *layer)
 {
-    const json_t *from = json_object_get(entry, "activation") ? entry : module_hints(work, module);
+    const json_t *from = has_activation(entry) ? entry : module_hints(work, module);
     layer->n_tensors = 2;
     return check_activation(work, from, layer->name, layer->params) &&
            add_weights(work, module->weight, &layer->tensors[0]) &&
@@ -316,7 +322,7 @@ static bool add_frame_module(struct torch_work *work, const struct torch_module 
 static bool add_module(struct torch_work *work, const struct torch_module *module, const json_t *entry)
 {
     const char *name = json_string_value(json_object_get(entry, "name"));
-    if (json_object_get(entry, "activation") && module->type != MODEL_DENSE)
+    if (has_activation(entry) && module->type != MODEL_DENSE)
         return import_fail(work->error, "spec: an activation for the module '%s', which is no dense "
                            "layer; add a layer of type \"activation\"", module->prefix);
     if (!name)

@@ -19,19 +19,6 @@ struct plan_op;
 struct plan_builder;
 struct exec;
 
-/* Rules of formats/FORMAT.md that the runtime checks. */
-enum layer_rule {
-    RULE_TYPE = 60,
-    RULE_INPUTS = 61,
-    RULE_SLOTS = 62,
-    RULE_TENSORS = 63,
-    RULE_UNUSED = 64,
-    RULE_ACTIVATION = 65,
-    RULE_ONCE = 66,
-    RULE_WORDS = 100, /* + type: parameter words */
-    RULE_SHAPES = 200 /* + type: shapes of tensors and frames */
-};
-
 /* How a layer meets the frames of a run. */
 enum layer_family {
     LAYER_FRAME,     /* each frame by itself */

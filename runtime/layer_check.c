@@ -55,7 +55,7 @@ static lstm_status fail_shape(const struct layer *layer, lstm_error *error, cons
     char want[64], have[64];
     shape_text(rank, dims, want, sizeof want);
     shape_text(found_rank, found, have, sizeof have);
-    return error_layer(error, RULE_SHAPES + layer->spec.type, layer,
+    return error_layer(error, MODEL_RULE_SHAPES + layer->spec.type, layer,
                        "%s is %s, expected %s", what, have, want);
 }
 
@@ -63,16 +63,16 @@ lstm_status check_arity(const struct lstm_model *model, const struct layer *laye
                         uint32_t most, uint32_t n_tensors, lstm_error *error)
 {
     if (layer->spec.n_inputs < least || layer->spec.n_inputs > most)
-        return error_layer(error, RULE_INPUTS, layer,
+        return error_layer(error, MODEL_RULE_INPUTS, layer,
                            "reads %u values, expected %u to %u", (unsigned)layer->spec.n_inputs,
                            (unsigned)least, (unsigned)most);
     if (layer->spec.n_tensors != n_tensors)
-        return error_layer(error, RULE_SLOTS, layer,
+        return error_layer(error, MODEL_RULE_SLOTS, layer,
                            "has %u tensor slots, expected %u", (unsigned)layer->spec.n_tensors,
                            (unsigned)n_tensors);
     for (uint32_t i = 1; i < layer->spec.n_inputs; i++)
         if (model->values[layer->spec.inputs[i]].once != layer->in.once)
-            return error_layer(error, RULE_ONCE, layer,
+            return error_layer(error, MODEL_RULE_ONCE, layer,
                                "mixes a value of every step with one of the whole run");
     return LSTM_OK;
 }
@@ -81,7 +81,7 @@ lstm_status check_words_unused(const struct layer *layer, uint32_t first, lstm_e
 {
     for (uint32_t i = first; i < MODEL_PARAMS; i++)
         if (layer->spec.params[i])
-            return error_layer(error, RULE_UNUSED, layer,
+            return error_layer(error, MODEL_RULE_UNUSED, layer,
                                "parameter word %u is not used and must be 0", (unsigned)i);
     return LSTM_OK;
 }
@@ -92,7 +92,7 @@ lstm_status check_tensor(const struct lstm_model *model, const struct layer *lay
     char what[32];
     snprintf(what, sizeof what, "tensor slot %u", (unsigned)slot);
     if (!layer_has(layer, slot))
-        return required ? error_layer(error, RULE_TENSORS, layer, "%s is empty", what)
+        return required ? error_layer(error, MODEL_RULE_TENSORS, layer, "%s is empty", what)
                         : LSTM_OK;
     struct model_tensor tensor;
     model_get_tensor(&model->view, layer->spec.tensors[slot], &tensor);
@@ -114,7 +114,7 @@ lstm_status check_once(const struct layer *layer, bool once, lstm_error *error)
 {
     if (layer->out.once == once)
         return LSTM_OK;
-    return error_layer(error, RULE_ONCE, layer, "the output must be marked as one frame a %s",
+    return error_layer(error, MODEL_RULE_ONCE, layer, "the output must be marked as one frame a %s",
                        once ? "run" : "step");
 }
 
@@ -128,7 +128,7 @@ lstm_status check_slot_empty(const struct layer *layer, uint32_t slot, lstm_erro
 {
     if (!layer_has(layer, slot))
         return LSTM_OK;
-    return error_layer(error, RULE_TENSORS, layer, "tensor slot %u must be empty", (unsigned)slot);
+    return error_layer(error, MODEL_RULE_TENSORS, layer, "tensor slot %u must be empty", (unsigned)slot);
 }
 
 lstm_status check_activation(const struct layer *layer, uint32_t code, const uint32_t *alpha_beta,
@@ -141,15 +141,15 @@ lstm_status check_activation(const struct layer *layer, uint32_t code, const uin
         [MODEL_ACT_ELU] = 1,         [MODEL_ACT_AFFINE] = 3,
     };
     if (code >= MODEL_ACT_COUNT)
-        return error_layer(error, RULE_ACTIVATION, layer, "activation %u is unknown",
+        return error_layer(error, MODEL_RULE_ACTIVATION, layer, "activation %u is unknown",
                            (unsigned)code);
     for (uint32_t i = 0; i < 2; i++) {
         const char *name = i ? "beta" : "alpha";
         if (!isfinite(layer_float(alpha_beta[i])))
-            return error_layer(error, RULE_ACTIVATION, layer, "%s of %s is not a finite number",
+            return error_layer(error, MODEL_RULE_ACTIVATION, layer, "%s of %s is not a finite number",
                                name, activation_names[code]);
         if (alpha_beta[i] && !(uses[code] >> i & 1))
-            return error_layer(error, RULE_ACTIVATION, layer, "%s has no %s, which must be 0",
+            return error_layer(error, MODEL_RULE_ACTIVATION, layer, "%s has no %s, which must be 0",
                                activation_names[code], name);
     }
     return LSTM_OK;

@@ -159,12 +159,12 @@ static lstm_status check_embedding(const struct lstm_model *model, struct layer 
     if (status == LSTM_OK)
         status = check_words_unused(layer, 0, error);
     if (status == LSTM_OK && !layer_has(layer, 0))
-        status = error_layer(error, RULE_TENSORS, layer, "the table is missing");
+        status = error_layer(error, MODEL_RULE_TENSORS, layer, "the table is missing");
     if (status != LSTM_OK)
         return status;
     struct model_tensor table;
     model_get_tensor(&model->view, layer->spec.tensors[0], &table);
-    const uint32_t rule = RULE_SHAPES + MODEL_EMBEDDING;
+    const uint32_t rule = MODEL_RULE_SHAPES + MODEL_EMBEDDING;
     if (table.rank != 2)
         return error_layer(error, rule, layer, "the table has rank %u, expected 2",
                            (unsigned)table.rank);

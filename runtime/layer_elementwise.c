@@ -85,7 +85,7 @@ static lstm_status check_pointwise(const struct lstm_model *model, struct layer 
         if (!by_number(model, layer) &&
             (other->rank != layer->in.rank ||
              memcmp(other->dims, layer->in.dims, sizeof other->dims) != 0))
-            status = error_layer(error, RULE_SHAPES + layer->spec.type, layer,
+            status = error_layer(error, MODEL_RULE_SHAPES + layer->spec.type, layer,
                                  "input %u has another shape than input 0", (unsigned)i);
     }
     return status != LSTM_OK ? status : check_like_input(layer, error);
@@ -142,7 +142,7 @@ static lstm_status check_scale(const struct lstm_model *model, struct layer *lay
     if (status == LSTM_OK)
         status = check_words_unused(layer, 0, error);
     if (status == LSTM_OK && !layer_has(layer, 0) && !layer_has(layer, 1))
-        status = error_layer(error, RULE_TENSORS, layer, "has neither scale nor shift");
+        status = error_layer(error, MODEL_RULE_TENSORS, layer, "has neither scale nor shift");
     for (uint32_t slot = 0; slot < 2 && status == LSTM_OK; slot++)
         status = check_tensor(model, layer, slot, false, 1,
                               &layer->in.dims[layer->in.rank - 1], error);

@@ -37,7 +37,7 @@ static lstm_status check_norm(const struct lstm_model *model, struct layer *laye
     if (status == LSTM_OK)
         status = check_words_unused(layer, 1, error);
     if (status == LSTM_OK && !(isfinite(epsilon) && epsilon >= 0))
-        status = error_layer(error, RULE_WORDS + MODEL_LAYER_NORM, layer,
+        status = error_layer(error, MODEL_RULE_WORDS + MODEL_LAYER_NORM, layer,
                              "epsilon is %g, expected a finite number ≥ 0", (double)epsilon);
     for (uint32_t slot = 0; slot < 2 && status == LSTM_OK; slot++)
         status = check_tensor(model, layer, slot, false, 1, &n, error);

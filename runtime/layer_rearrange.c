@@ -37,7 +37,7 @@ static lstm_status check_axis(const struct layer *layer, lstm_error *error)
 {
     if (layer->spec.params[0] < layer->in.rank)
         return LSTM_OK;
-    return error_layer(error, RULE_WORDS + layer->spec.type, layer,
+    return error_layer(error, MODEL_RULE_WORDS + layer->spec.type, layer,
                        "axis %u of a frame of rank %u", (unsigned)layer->spec.params[0],
                        (unsigned)layer->in.rank);
 }
@@ -68,7 +68,7 @@ static lstm_status check_concat(const struct lstm_model *model, struct layer *la
     for (uint32_t i = 1; i < layer->spec.n_inputs; i++) {
         const struct model_value *other = &model->values[layer->spec.inputs[i]];
         if (!agrees(&layer->in, other, axis))
-            return error_layer(error, RULE_SHAPES + MODEL_CONCAT, layer,
+            return error_layer(error, MODEL_RULE_SHAPES + MODEL_CONCAT, layer,
                                "input %u does not fit input 0", (unsigned)i);
         dims[axis] += other->dims[axis]; /* at most 64 times 2^24: no overflow */
     }
@@ -127,7 +127,7 @@ static lstm_status check_slice(const struct lstm_model *model, struct layer *lay
     const uint32_t axis = words[0];
     const uint64_t last = (uint64_t)words[1] + ((uint64_t)words[2] - 1) * words[3];
     if (!words[2] || !words[3] || last >= layer->in.dims[axis])
-        return error_layer(error, RULE_WORDS + MODEL_SLICE, layer,
+        return error_layer(error, MODEL_RULE_WORDS + MODEL_SLICE, layer,
                            "%u elements from %u in steps of %u do not lie in 0 to %u",
                            (unsigned)words[2], (unsigned)words[1], (unsigned)words[3],
                            (unsigned)(layer->in.dims[axis] - 1));
@@ -181,7 +181,7 @@ static lstm_status check_reshape(const struct lstm_model *model, struct layer *l
     if (status == LSTM_OK)
         status = check_words_unused(layer, 0, error);
     if (status == LSTM_OK && layer->in.size != layer->out.size)
-        status = error_layer(error, RULE_SHAPES + MODEL_RESHAPE, layer,
+        status = error_layer(error, MODEL_RULE_SHAPES + MODEL_RESHAPE, layer,
                              "%zu numbers cannot become %zu", layer->in.size, layer->out.size);
     return status != LSTM_OK ? status : check_once(layer, layer->in.once, error);
 }

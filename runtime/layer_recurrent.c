@@ -36,7 +36,7 @@ static lstm_status check_flags(const struct layer *layer, lstm_error *error)
                            : layer->spec.type == MODEL_GRU ? MODEL_FLAG_RESET_AFTER
                                                            : 0;
     if (flags & ~known)
-        return error_layer(error, RULE_UNUSED, layer, "flags 0x%x are not known for this type",
+        return error_layer(error, MODEL_RULE_UNUSED, layer, "flags 0x%x are not known for this type",
                            (unsigned)(flags & ~known));
     return LSTM_OK;
 }
@@ -44,7 +44,7 @@ static lstm_status check_flags(const struct layer *layer, lstm_error *error)
 static lstm_status check_words(const struct layer *layer, lstm_error *error)
 {
     const uint32_t *words = layer->spec.params;
-    const uint32_t rule = RULE_WORDS + layer->spec.type;
+    const uint32_t rule = MODEL_RULE_WORDS + layer->spec.type;
     const float clip = layer_float(words[MODEL_RNN_CLIP]);
     if (!words[MODEL_RNN_HIDDEN] || words[MODEL_RNN_HIDDEN] > MODEL_MAX_DIM)
         return error_layer(error, rule, layer, "%u hidden units, expected 1 to %u",
@@ -69,11 +69,11 @@ static lstm_status check_acts(const struct layer *layer, uint32_t direction, lst
         layer->spec.params + MODEL_RNN_ACTS + direction * MODEL_RNN_ACTS_STRIDE;
     const uint32_t n = acts_of(layer->spec.type);
     if (words[0] >> (8 * n))
-        return error_layer(error, RULE_UNUSED, layer, "unused activation bytes must be 0");
+        return error_layer(error, MODEL_RULE_UNUSED, layer, "unused activation bytes must be 0");
     for (uint32_t i = 0; i < 3; i++) {
         const uint32_t *alpha_beta = words + 1 + 2 * i;
         if (i >= n && (alpha_beta[0] || alpha_beta[1]))
-            return error_layer(error, RULE_UNUSED, layer, "unused alpha and beta must be 0");
+            return error_layer(error, MODEL_RULE_UNUSED, layer, "unused alpha and beta must be 0");
         if (i >= n)
             continue;
         const lstm_status status =
@@ -116,7 +116,7 @@ static lstm_status check_direction(const struct lstm_model *model, struct layer 
     const bool lstm = layer->spec.type == MODEL_LSTM;
     const bool projected = lstm && layer_has(layer, MODEL_SLOT_PROJECTION);
     if (width > MODEL_MAX_DIM - layer->in.dims[0])
-        return error_layer(error, RULE_SHAPES + layer->spec.type, layer, "too many columns");
+        return error_layer(error, MODEL_RULE_SHAPES + layer->spec.type, layer, "too many columns");
     const uint32_t columns = width + layer->in.dims[0];
     lstm_status status = check_acts(layer, direction, error);
     if (status == LSTM_OK)
@@ -148,10 +148,10 @@ static lstm_status check(const struct lstm_model *model, struct layer *layer, ls
     if (status == LSTM_OK)
         status = check_arity(model, layer, 1, 1, n * MODEL_RNN_SLOTS, error);
     if (status == LSTM_OK && layer->in.rank != 1)
-        status = error_layer(error, RULE_SHAPES + layer->spec.type, layer,
+        status = error_layer(error, MODEL_RULE_SHAPES + layer->spec.type, layer,
                              "the input has rank %u, expected 1", (unsigned)layer->in.rank);
     if (status == LSTM_OK && layer->in.once)
-        status = error_layer(error, RULE_ONCE, layer, "the input has one frame a run");
+        status = error_layer(error, MODEL_RULE_ONCE, layer, "the input has one frame a run");
     for (uint32_t d = 0; d < n && status == LSTM_OK; d++)
         status = check_direction(model, layer, d, error);
     if (status != LSTM_OK)

@@ -15,7 +15,7 @@ static lstm_status check(const struct lstm_model *model, struct layer *layer, ls
     if (status == LSTM_OK)
         status = check_words_unused(layer, 0, error);
     if (status == LSTM_OK && layer->in.once)
-        status = error_layer(error, RULE_ONCE, layer, "the input is one frame a run already");
+        status = error_layer(error, MODEL_RULE_ONCE, layer, "the input is one frame a run already");
     if (status == LSTM_OK)
         status = check_output(layer, layer->in.rank, layer->in.dims, error);
     return status != LSTM_OK ? status : check_once(layer, true, error);

@@ -43,7 +43,7 @@ static lstm_status check_layer(struct lstm_model *model, uint32_t index, lstm_er
         error_set(error, LSTM_E_FORMAT, "layer %u: layer type %u is unknown to this version (%s)",
                   (unsigned)index, (unsigned)layer->spec.type, lstm_version());
         if (error)
-            error->rule = RULE_TYPE;
+            error->rule = MODEL_RULE_TYPE;
         return LSTM_E_FORMAT;
     }
     if (!layer->type->check)

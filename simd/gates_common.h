@@ -16,12 +16,11 @@
 
 /* A value that is used several times must be loaded once: without this, gcc 12 makes
  * its load an operand of each use, which the load ports cannot feed. */
-#if defined(__x86_64__)
 #define KEEP_IN_REGISTER(x) __asm__("" : "+v"(x))
-#elif defined(__aarch64__)
-#define KEEP_IN_REGISTER(x) __asm__("" : "+w"(x))
+
+/* Where registers are just enough: without this, gcc 12 moves the loads of several steps
+ * ahead and pushes sums out to memory to make room for them. */
 #define KEEP_LOADS_BEHIND __asm__ volatile("" : : : "memory")
-#endif
 
 /* Panels that one row takes at once: so many wide ones, then one of 32 columns if
  * `half`, then one of 16 if `quarter`. */

@@ -45,7 +45,7 @@ static ALWAYS_INLINE void tile_dot(struct tile *t, const float *weights, const f
             t->r[1].v[i] = vfmaq_laneq_f32(t->r[1].v[i], w, b1, lane); \
         if (rows > 2) \
             t->r[2].v[i] = vfmaq_laneq_f32(t->r[2].v[i], w, b2, lane); \
-        if (i % 4 == 3) \
+        if (rows > 2 && vecs > 4 && i % 2 == 1) \
             KEEP_LOADS_BEHIND; \
     }
 #define STEP(lane) \
@@ -82,10 +82,12 @@ static ALWAYS_INLINE void group_dot(struct group *g, const float *weights, const
     if (shape.wide > 0) { \
         EACH_VEC(COLUMN_0, lane) \
         w0 += WIDE; \
+        KEEP_LOADS_BEHIND; \
     } \
     if (shape.wide > 1) { \
         EACH_VEC(COLUMN_1, lane) \
         w1 += WIDE; \
+        KEEP_LOADS_BEHIND; \
     } \
     if (shape.quarter) { \
         EACH_VEC(COLUMN_Q, lane) \

@@ -47,22 +47,31 @@ OPS_INLINE void ops_map2(ops_fn *fn, const float *a, const float *b, float *out,
         return expression;                      \
     }
 
+/* Whether a choice between two numbers hands a denormal on or flushes it depends on
+ * the instruction, and so on the compiler; adding 0 settles it (and makes -0 into 0). */
+static inline vec ops_settled(vec x)
+{
+    return vec_add(x, vec_set1(0.0f));
+}
+
 OPS_FN(ops_identity, a)
 OPS_FN(ops_sigmoid, act_sigmoid(a))
 OPS_FN(ops_tanh, act_tanh(a))
-OPS_FN(ops_relu, vec_max(vec_set1(0.0f), a))
-OPS_FN(ops_leaky_relu, vec_select(vec_lt(a, vec_set1(0.0f)), vec_mul(b, a), a))
-OPS_FN(ops_thresholded_relu, vec_nan_where_nan(a, vec_select(vec_gt(a, b), a, vec_set1(0.0f))))
+OPS_FN(ops_relu, ops_settled(vec_max(vec_set1(0.0f), a)))
+OPS_FN(ops_leaky_relu,
+       ops_settled(vec_select(vec_lt(a, vec_set1(0.0f)), vec_mul(b, a), a)))
+OPS_FN(ops_thresholded_relu,
+       ops_settled(vec_nan_where_nan(a, vec_select(vec_gt(a, b), a, vec_set1(0.0f)))))
 OPS_FN(ops_scaled_tanh, vec_mul(b, act_tanh(vec_mul(c, a))))
 OPS_FN(ops_hard_sigmoid, act_hard_sigmoid(a, b, c))
-OPS_FN(ops_elu, act_elu(a, b))
+OPS_FN(ops_elu, ops_settled(act_elu(a, b)))
 OPS_FN(ops_softsign, act_softsign(a))
 OPS_FN(ops_softplus, act_softplus(a))
 OPS_FN(ops_affine, vec_fma(b, a, c))
-OPS_FN(ops_clip_fn, vec_max(vec_neg(b), vec_min(b, a)))
+OPS_FN(ops_clip_fn, ops_settled(vec_max(vec_neg(b), vec_min(b, a))))
 OPS_FN(ops_add_fn, vec_add(a, b))
 OPS_FN(ops_mul_fn, vec_mul(a, b))
-OPS_FN(ops_max_fn, vec_nan_where_nan(a, vec_max(a, b)))
+OPS_FN(ops_max_fn, ops_settled(vec_nan_where_nan(a, vec_max(a, b))))
 OPS_FN(ops_one_minus_fn, vec_sub(vec_set1(1.0f), a))
 OPS_FN(ops_div_fn, vec_div(a, b))
 

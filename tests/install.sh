@@ -58,9 +58,22 @@ make -s -C "$folder" embed
 report "examples/embed builds with the shared library" $?
 compare shared
 
+# The C of README.md, as the inside of a function.
+{
+    echo '#include <lstmrun.h>'
+    echo 'int give_up(const lstm_error *);'
+    echo 'int embedding(const float *frame, float *result);'
+    echo 'int embedding(const float *frame, float *result) {'
+    awk '/^```c$/ { inside = 1; next } /^```$/ { inside = 0 } inside' "$root/README.md"
+    echo 'return 0; }'
+} >"$folder/readme.c"
+# Unquoted here and below: lists of flags.
+# shellcheck disable=SC2046
+cc -std=c11 -Wall -Wextra -Werror -fsyntax-only $(pkg-config --cflags lstmrun) "$folder/readme.c"
+report "the C in README.md compiles" $?
+
 unset LD_LIBRARY_PATH
 libraries=$(pkg-config --static --libs lstmrun | sed 's/-llstmrun//')
-# Unquoted: lists of flags.
 # shellcheck disable=SC2086,SC2046
 cc -std=c11 -O2 -o "$folder/embed" $(pkg-config --cflags lstmrun) "$folder/embed.c" \
     "$(dirname "$PKG_CONFIG_PATH")/liblstmrun.a" $libraries

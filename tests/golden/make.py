@@ -8,6 +8,7 @@ NAME.expected, the output's exact bits, is recorded by the program golden_write,
 the scalar kernels against the double-precision oracle. It must only ever change together with a
 deliberate change of the order of operations: it is what makes a result the same on every machine.
 """
+import math
 import os
 import random
 import struct
@@ -46,7 +47,7 @@ class Maker:
     def recurrent(self, type, value, hidden, direction=FORWARD, flags=0, projection=0, peepholes=False,
                   initial=False, clip=0.0, activations=None, parameters=(0.0,) * 6):
         gates = {"lstm": 4, "gru": 3, "rnn": 1}[type]
-        state, limit = projection or hidden, hidden ** -0.5
+        state, limit = projection or hidden, 1 / math.sqrt(hidden)
         standard = {"lstm": (1, 2, 2), "gru": (1, 2), "rnn": (2,)}[type]
         slots = []
         for _ in range(2 if direction == BOTH else 1):
@@ -62,7 +63,7 @@ class Maker:
 
     def dense(self, value, out, activation="identity", alpha=0.0, beta=0.0, limit=None):
         width = self.widths[value]
-        limit = limit or width ** -0.5
+        limit = limit or 1 / math.sqrt(width)
         words = {0: ACT[activation], 1: model_file.float_bits(alpha), 2: model_file.float_bits(beta)}
         return self.put("dense", [value], [out], words=words, once=self.model.values[value]["once"],
                         tensors=[self.tensor(limit, out, width), self.tensor(limit, out)])

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Arithmetic on constants, element by element, with ONNX's broadcasting.
+ */
+#include "formats/onnx_internal.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+static bool int_equal(struct onnx_int a, struct onnx_int b, struct onnx_int *out)
+{
+    int order;
+    if (!onnx_int_compare(a, b, &order))
+        return false;
+    *out = onnx_plain(order == 0);
+    return true;
+}
+
+static bool int_less(struct onnx_int a, struct onnx_int b, struct onnx_int *out)
+{
+    int order;
+    if (!onnx_int_compare(a, b, &order))
+        return false;
+    *out = onnx_plain(order < 0);
+    return true;
+}
+
+static bool int_greater(struct onnx_int a, struct onnx_int b, struct onnx_int *out)
+{
+    return int_less(b, a, out);
+}
+
+static float float_add(float a, float b) { return a + b; }
+static float float_sub(float a, float b) { return a - b; }
+static float float_mul(float a, float b) { return a * b; }
+static float float_div(float a, float b) { return a / b; }
+
+struct binary_row {
+    const char *op;
+    bool (*ints)(struct onnx_int a, struct onnx_int b, struct onnx_int *out);
+    float (*floats)(float a, float b);
+};
+
+static const struct binary_row binary_rows[] = {
+    {"Add", onnx_int_add, float_add}, {"Sub", onnx_int_sub, float_sub}, {"Mul", onnx_int_mul, float_mul},
+    {"Div", onnx_int_div, float_div}, {"Equal", int_equal, NULL},  {"Less", int_less, NULL},
+    {"Greater", int_greater, NULL},
+};
+
+static const struct binary_row *binary_row_of(const struct onnx_import *import)
+{
+    const struct binary_row *row = binary_rows;
+    while (strcmp(row->op, import->node->proto->op_type) != 0)
+        row++;
+    return row;
+}
+
+bool onnx_fold_binary(struct onnx_import *import)
+{
+    const struct binary_row *row = binary_row_of(import);
+    const struct onnx_const *a = onnx_operand(import, 0), *b = onnx_operand(import, 1);
+    struct onnx_const out = {0};
+    size_t at_a[ONNX_MAX_AXES], at_b[ONNX_MAX_AXES];
+    void *data;
+    if (!a || !b || a->is_int != b->is_int || (!a->is_int && !row->floats))
+        return onnx_fail(import, "its constants are of types that do not fit");
+    if (!onnx_broadcast(import, a->dims, a->rank, b, &out))
+        return false;
+    onnx_broadcast_strides(a, &out, at_a);
+    onnx_broadcast_strides(b, &out, at_b);
+    out.is_int = a->is_int;
+    data = onnx_const_alloc(import, &out);
+    if (!data)
+        return false;
+    for (size_t k = 0; k < out.count; k++) {
+        size_t i = onnx_locate(&out, k, at_a), j = onnx_locate(&out, k, at_b);
+        if (!out.is_int)
+            ((float *)data)[k] = row->floats(a->floats[i], b->floats[j]);
+        else if (!row->ints(a->ints[i], b->ints[j], (struct onnx_int *)data + k))
+            return onnx_fail(import, "its result depends on the length of the batch or the "
+                             "sequence in a way that is not supported");
+    }
+    return onnx_give(import, 0, &out);
+}
+
+bool onnx_fold_where(struct onnx_import *import)
+{
+    const struct onnx_const *c = onnx_operand(import, 0), *a = onnx_operand(import, 1), *b = onnx_operand(import, 2);
+    struct onnx_const out = {0};
+    size_t at[3][ONNX_MAX_AXES];
+    uint8_t *data;
+    if (!c || !a || !b || !c->is_int || a->is_int != b->is_int)
+        return onnx_fail(import, "its constants are of types that do not fit");
+    if (!onnx_broadcast(import, a->dims, a->rank, b, &out) ||
+        !onnx_broadcast(import, out.dims, out.rank, c, &out))
+        return false;
+    onnx_broadcast_strides(c, &out, at[0]);
+    onnx_broadcast_strides(a, &out, at[1]);
+    onnx_broadcast_strides(b, &out, at[2]);
+    out.is_int = a->is_int;
+    data = onnx_const_alloc(import, &out);
+    for (size_t k = 0; data && k < out.count; k++) {
+        bool chosen = !onnx_same(c->ints[onnx_locate(&out, k, at[0])], onnx_plain(0));
+        const struct onnx_const *from = chosen ? a : b;
+        size_t size = onnx_element_size(from);
+        memcpy(data + k * size, onnx_bytes_of(from) + onnx_locate(&out, k, at[chosen ? 1 : 2]) * size, size);
+    }
+    return data && onnx_give(import, 0, &out);
+}
+
+bool onnx_fold_not(struct onnx_import *import)
+{
+    const struct onnx_const *in = onnx_operand(import, 0);
+    struct onnx_const out = *in;
+    struct onnx_int *data;
+    if (!in->is_int)
+        return onnx_fail(import, "its constant is not boolean");
+    data = onnx_const_alloc(import, &out);
+    for (size_t k = 0; data && k < out.count; k++)
+        data[k] = onnx_plain(onnx_same(in->ints[k], onnx_plain(0)));
+    return data && onnx_give(import, 0, &out);
+}
+
+bool onnx_fold_neg(struct onnx_import *import)
+{
+    const struct onnx_const *in = onnx_operand(import, 0);
+    struct onnx_const out = *in;
+    void *data = onnx_const_alloc(import, &out);
+    for (size_t k = 0; data && k < out.count; k++) {
+        if (!in->is_int)
+            ((float *)data)[k] = -in->floats[k];
+        else if (!onnx_int_mul(in->ints[k], onnx_plain(-1), (struct onnx_int *)data + k))
+            return onnx_fail(import, "its constant is too large");
+    }
+    return data && onnx_give(import, 0, &out);
+}
+
+static bool int_of(const struct onnx_const *in, size_t k, struct onnx_int *out)
+{
+    if (in->is_int)
+        *out = in->ints[k];
+    else if (fabsf(in->floats[k]) < 0x1p62f)
+        *out = onnx_plain((int64_t)in->floats[k]);
+    else
+        return false;
+    return true;
+}
+
+static bool is_zero(const struct onnx_const *in, size_t k)
+{
+    return in->is_int ? onnx_same(in->ints[k], onnx_plain(0)) : in->floats[k] == 0;
+}
+
+static bool cast_to_int(struct onnx_import *import, const struct onnx_const *in, bool to_bool,
+                        struct onnx_int *data)
+{
+    for (size_t k = 0; k < in->count; k++) {
+        if (to_bool)
+            data[k] = onnx_plain(!is_zero(in, k));
+        else if (!int_of(in, k, &data[k]))
+            return onnx_fail(import, "its constant is no whole number of 64 bits");
+    }
+    return true;
+}
+
+static bool cast_to_float(struct onnx_import *import, const struct onnx_const *in, float *data)
+{
+    for (size_t k = 0; k < in->count; k++) {
+        if (!onnx_is_plain(in->ints[k]))
+            return onnx_fail(import, "a size of the batch or the sequence becomes a number of the "
+                             "computation, which is not supported");
+        data[k] = (float)in->ints[k].offset;
+    }
+    return true;
+}
+
+bool onnx_fold_cast(struct onnx_import *import)
+{
+    const struct onnx_const *in = onnx_operand(import, 0);
+    int64_t to = onnx_attribute_int(import, "to", 0);
+    struct onnx_const out = *in;
+    void *data;
+    if (to < ONNX_FLOAT || to > ONNX_BFLOAT16 || to == 8 || to == 14 || to == 15)
+        return onnx_fail(import, "to = %" PRId64 " is no supported type", to);
+    out.is_int = !(to == ONNX_FLOAT || to == ONNX_DOUBLE || to == ONNX_FLOAT16 || to == ONNX_BFLOAT16);
+    if (out.is_int == in->is_int && to != ONNX_BOOL)
+        return onnx_give(import, 0, in);
+    data = onnx_const_alloc(import, &out);
+    return data &&
+           (out.is_int ? cast_to_int(import, in, to == ONNX_BOOL, data)
+                       : cast_to_float(import, in, data)) &&
+           onnx_give(import, 0, &out);
+}

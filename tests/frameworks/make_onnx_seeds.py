@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: MIT
+"""Write the small ONNX files in tests/seeds/onnx that the fuzzer and tests/test_import_onnx.c start
+from: python3 tests/frameworks/make_onnx_seeds.py tests/seeds/onnx. Needs the onnx package."""
+import os
+import sys
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+T, B, I, H = 3, 2, 2, 3
+
+
+def numbers(*shape):
+    """Exact in every format, different everywhere."""
+    n = int(np.prod(shape))
+    return (((np.arange(n) * 7) % 23 - 11) / 16).astype(np.float32).reshape(shape)
+
+
+def tensor(name, array):
+    return numpy_helper.from_array(np.asarray(array), name)
+
+
+def ints(name, *values):
+    return tensor(name, np.array(values, np.int64))
+
+
+def weights(gates, directions):
+    return [tensor("W", numbers(directions, gates * H, I)), tensor("R", numbers(directions, gates * H, H)),
+            tensor("B", numbers(directions, 2 * gates * H))]
+
+
+def model(nodes, tensors, shape, x_type=TensorProto.FLOAT, inputs=(), outputs=("y",), opset=17):
+    x = helper.make_tensor_value_info("x", x_type, shape)
+    outs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in outputs]
+    graph = helper.make_graph(nodes, "seed", [x, *inputs], outs, tensors)
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
+    helper.set_model_props(made, {"author": "seed"})
+    return made
+
+
+def seeds():
+    n = helper.make_node
+    state = lambda name: helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, "b", H])
+    yield "lstm", model(
+        [n("LSTM", ["x", "W", "R", "B", "", "h0", "c0", "P"], ["Y", "hn", "cn"], hidden_size=H, clip=2.0,
+           activations=["HardSigmoid", "Tanh", "Affine"], activation_alpha=[0.25, 2.0],
+           activation_beta=[0.5, 0.125], input_forget=1, name="cell"),
+         n("Squeeze", ["Y", "one"], ["s"]), n("MatMul", ["s", "dense"], ["m"]), n("Add", ["m", "bias"], ["a"]),
+         n("Softmax", ["a"], ["y"], axis=-1)],
+        weights(4, 1) + [tensor("P", numbers(1, 3 * H)), tensor("dense", numbers(H, 2)), tensor("bias", numbers(2)),
+                         ints("one", 1), tensor("c0", numbers(1, 1, H))],
+        ["t", "b", I], inputs=(state("h0"),), outputs=("y", "hn"))
+    yield "gru", model(
+        [n("Shape", ["x"], ["shape"]), n("Gather", ["shape", "at"], ["b"], axis=0), n("Concat", ["d", "b", "h"], ["size"], axis=0),
+         n("ConstantOfShape", ["size"], ["h0"], value=tensor("", np.zeros(1, np.float32))),
+         n("GRU", ["x", "W", "R", "B", "", "h0"], ["Y"], hidden_size=H, direction="bidirectional", linear_before_reset=1),
+         n("Transpose", ["Y"], ["Yt"], perm=[0, 2, 1, 3]), n("Reshape", ["Yt", "to"], ["s"]),
+         n("LayerNormalization", ["s", "scale"], ["l"], axis=-1, epsilon=1e-5), n("Gather", ["l", "last"], ["y"], axis=0)],
+        weights(3, 2) + [ints("at", 1), ints("d", 2), ints("h", H), ints("to", 0, 0, -1), tensor("scale", numbers(2 * H)),
+                         tensor("last", np.array(-1))],
+        [T, B, I])
+    yield "rnn", model(
+        [n("Gather", ["table", "x"], ["e"]), n("Transpose", ["e"], ["et"], perm=[1, 0, 2]),
+         n("RNN", ["et", "W", "R", "B", "lengths"], ["Y", "hn"], hidden_size=H, activations=["Relu"]),
+         n("Squeeze", ["hn", "zero"], ["h"]), n("Gemm", ["h", "dense", "bias"], ["g"], transB=1, alpha=0.5),
+         n("Sigmoid", ["g"], ["y"])],
+        weights(1, 1) + [tensor("table", numbers(5, I)), tensor("dense", numbers(2, H)), tensor("bias", numbers(2)),
+                         ints("zero", 0), tensor("lengths", np.array([T, T], np.int32))],
+        [B, T], x_type=TensorProto.INT64)
+    yield "layers", model(
+        [n("Slice", ["x", "from", "upto", "axis"], ["a"]), n("Split", ["x", "parts"], ["p", "q"], axis=2),
+         n("Tanh", ["p"], ["t"]), n("Mul", ["t", "q"], ["m"]), n("Concat", ["m", "a", "q"], ["c"], axis=2),
+         n("Unsqueeze", ["c", "axis"], ["u"]), n("Add", ["u", "shift"], ["w"]), n("Reshape", ["w", "to"], ["r"]),
+         n("Sub", ["r", "r"], ["z"]), n("ReduceMean", ["z"], ["k"], axes=[1], keepdims=0), n("Flatten", ["k"], ["y"])],
+        [ints("from", 1), ints("upto", 9), ints("axis", 2), ints("parts", 1, 1), tensor("shift", numbers(3)),
+         ints("to", 0, -1, 3)],
+        ["b", "t", 2])
+
+
+def main(folder):
+    for name, made in seeds():
+        with open(os.path.join(folder, name + ".onnx"), "wb") as file:
+            file.write(made.SerializeToString(deterministic=True))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

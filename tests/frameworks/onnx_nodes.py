@@ -1,0 +1,273 @@
+# SPDX-License-Identifier: MIT
+"""LSTM, GRU and RNN nodes with every attribute and optional input, and the operators around them,
+against ONNX Runtime on the same file."""
+import itertools
+
+from onnx_common import Score, check_model, check_refused, np, onnx
+
+from onnx import TensorProto, helper, numpy_helper
+
+GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}
+T, B, I, H = 7, 3, 5, 6
+rng = np.random.default_rng(20)
+
+
+def floats(*shape, scale=0.5):
+    return (rng.standard_normal(shape) * scale).astype(np.float32)
+
+
+def constant(name, array):
+    return numpy_helper.from_array(np.asarray(array), name)
+
+
+def model_of(nodes, initializers, x_shape, outputs=("y",), x_type=TensorProto.FLOAT, more_inputs=(), opset=17):
+    inputs = [helper.make_tensor_value_info("x", x_type, x_shape), *more_inputs]
+    outs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in outputs]
+    graph = helper.make_graph(nodes, "test", inputs, outs, initializers)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
+
+
+def cell(op, directions=1, bias=True, peephole=False, h0=False, c0=False, lengths=None, **attributes):
+    """A model of one recurrent node whose output is Y as [T][B][D * H]."""
+    g = GATES[op]
+    tensors = [constant("W", floats(directions, g * H, I)), constant("R", floats(directions, g * H, H))]
+    inputs = ["x", "W", "R", "", "", "", "", ""]
+    if bias:
+        tensors.append(constant("B", floats(directions, 2 * g * H)))
+        inputs[3] = "B"
+    if lengths is not None:
+        tensors.append(constant("lengths", np.array(lengths, np.int32)))
+        inputs[4] = "lengths"
+    for i, wanted, name in ((5, h0, "h0"), (6, c0, "c0")):
+        if wanted:
+            state = np.repeat(floats(directions, 1, H), B, axis=1)
+            tensors.append(constant(name, state))
+            inputs[i] = name
+    if peephole:
+        tensors.append(constant("P", floats(directions, 3 * H)))
+        inputs[7] = "P"
+    while not inputs[-1]:
+        inputs.pop()
+    tensors.append(constant("shape", np.array([0, 0, -1], np.int64)))
+    nodes = [helper.make_node(op, inputs, ["Y"], name="cell", hidden_size=H, **attributes),
+             helper.make_node("Transpose", ["Y"], ["Yt"], perm=[0, 2, 1, 3]),
+             helper.make_node("Reshape", ["Yt", "shape"], ["y"])]
+    return model_of(nodes, tensors, [T, B, I])
+
+
+def check_cells(score):
+    directions = (("forward", 1), ("reverse", 1), ("bidirectional", 2))
+    for op, (direction, d), bias in itertools.product(GATES, directions, (True, False)):
+        score.case(f"{op} {direction} bias={bias}", check_model, cell(op, d, bias, direction=direction),
+                   floats(T, B, I, scale=1), in_axes="TB", out_axes="TB")
+    for op, (direction, d) in itertools.product(GATES, directions):
+        lstm = op == "LSTM"
+        variants = {"states": dict(h0=True, c0=lstm), "h0 only": dict(h0=True), "clip": dict(clip=0.3),
+                    "full lengths": dict(lengths=[T] * B)}
+        if lstm:
+            variants.update({"peephole": dict(peephole=True), "input_forget": dict(input_forget=1),
+                             "all": dict(peephole=True, input_forget=1, clip=0.5, h0=True, c0=True)})
+        if op == "GRU":
+            variants.update({"reset after": dict(linear_before_reset=1),
+                             "reset after, no bias": dict(linear_before_reset=1, bias=False)})
+        for name, options in variants.items():
+            score.case(f"{op} {direction} {name}", check_model, cell(op, d, direction=direction, **options),
+                       floats(T, B, I, scale=1), in_axes="TB", out_axes="TB")
+
+
+ACTIVATIONS = {  # name: numbers it takes
+    "Sigmoid": 0, "Tanh": 0, "Relu": 0, "Softsign": 0, "Softplus": 0, "LeakyRelu": 1, "ThresholdedRelu": 1,
+    "Elu": 1, "ScaledTanh": 2, "HardSigmoid": 2, "Affine": 2,
+}
+
+
+def check_activations(score):
+    for op, (name, n) in itertools.product(GATES, ACTIVATIONS.items()):
+        each = {"LSTM": ["Sigmoid", name, "Tanh"], "GRU": ["Sigmoid", name], "RNN": [name]}[op]
+        both = each + [each[0], "Tanh", "Softsign"][:len(each)] if op != "RNN" else each + ["Tanh"]
+        options = {}
+        if n > 0:
+            options["activation_alpha"] = [0.7]
+        if n > 1:
+            options["activation_beta"] = [0.4]
+        score.case(f"{op} g = {name}", check_model, cell(op, 1, activations=each, **options),
+                   floats(T, B, I, scale=1), in_axes="TB", out_axes="TB")
+        score.case(f"{op} g = {name}, two directions", check_model,
+                   cell(op, 2, direction="bidirectional", activations=both, **options),
+                   floats(T, B, I, scale=1), in_axes="TB", out_axes="TB")
+        if n and name not in ("ThresholdedRelu", "ScaledTanh", "Affine"):
+            score.case(f"{op} g = {name}, default numbers", check_model, cell(op, 1, activations=each),
+                       floats(T, B, I, scale=1), in_axes="TB", out_axes="TB")
+    score.case("hard sigmoids in order", check_model,
+               cell("LSTM", 1, activations=["HardSigmoid", "LEAKYRELU", "hardsigmoid"],
+                    activation_alpha=[0.3, 0.1, 0.25], activation_beta=[0.45, 0.55]),
+               floats(T, B, I, scale=1), in_axes="TB", out_axes="TB")
+
+
+def check_layout_1(score):
+    """ONNX Runtime does not have it: the same weights with layout 0 say what comes out."""
+    for op, d in itertools.product(GATES, (1, 2)):
+        weights = [constant("W", floats(d, GATES[op] * H, I)), constant("R", floats(d, GATES[op] * H, H)),
+                   constant("B", floats(d, 2 * GATES[op] * H)), constant("shape", np.array([0, 0, -1], np.int64))]
+        direction = "bidirectional" if d == 2 else "forward"
+        state = floats(d, 1, H)
+        node = lambda layout: helper.make_node(op, ["x", "W", "R", "B", "", "h0"], ["Y"], hidden_size=H,
+                                               direction=direction, layout=layout)
+        batch_first = model_of([node(1), helper.make_node("Reshape", ["Y", "shape"], ["y"])],
+                               weights + [constant("h0", np.repeat(state.transpose(1, 0, 2), B, 0))], [B, T, I])
+        time_first = model_of([node(0), helper.make_node("Transpose", ["Y"], ["Yt"], perm=[2, 0, 1, 3]),
+                               helper.make_node("Reshape", ["Yt", "shape"], ["y"])],
+                              weights + [constant("h0", np.repeat(state, B, 1))], [T, B, I])
+        x = floats(B, T, I, scale=1)
+        from onnx_common import reference
+        wanted = reference(time_first, {"x": np.ascontiguousarray(x.transpose(1, 0, 2))})
+        score.case(f"{op} layout 1, {direction}", check_model, batch_first, x, wanted=wanted)
+
+
+def after_lstm(nodes, tensors, opset=17, directions=1, frozen=True, outputs=("y",)):
+    """LSTM on x [B][T][I], its output 's' as [B][T][D * H], then `nodes` from 's' to 'y'."""
+    d = directions
+    base = [constant("W", floats(d, 4 * H, I)), constant("R", floats(d, 4 * H, H)),
+            constant("shape_y", np.array([0, 0, -1], np.int64))]
+    first = [helper.make_node("Transpose", ["x"], ["xt"], perm=[1, 0, 2]),
+             helper.make_node("LSTM", ["xt", "W", "R"], ["Y", "Yh", "Yc"], hidden_size=H, name="lstm",
+                              direction="bidirectional" if d == 2 else "forward"),
+             helper.make_node("Transpose", ["Y"], ["Yt"], perm=[2, 0, 1, 3]),
+             helper.make_node("Reshape", ["Yt", "shape_y"], ["s"])]
+    shape = [B, T, I] if frozen else ["batch", "time", I]
+    return model_of(first + nodes, base + tensors, shape, outputs, opset=opset)
+
+
+def check_layers(score):
+    n = helper.make_node
+    w, b, v = floats(H, 4), floats(4), floats(H)
+    ints = lambda name, *values: constant(name, np.array(values, np.int64))
+    scalar = lambda name, value: constant(name, np.array(value, np.int64))
+    cases = {
+        "Gemm on [B * T]": ([n("Reshape", ["s", "flat"], ["f"]), n("Gemm", ["f", "w", "b"], ["g"], alpha=0.5, beta=2.0),
+                             n("Reshape", ["g", "back"], ["y"])],
+                            [ints("flat", -1, H), ints("back", -1, T, 4), constant("w", w), constant("b", b)]),
+        "MatMul, Add": ([n("MatMul", ["s", "w"], ["m"]), n("Add", ["m", "b"], ["y"])],
+                        [constant("w", w), constant("b", b)]),
+        "Add, MatMul": ([n("MatMul", ["s", "w"], ["m"]), n("Add", ["b", "m"], ["y"])],
+                        [constant("w", w), constant("b", b)]),
+        "MatMul used twice": ([n("MatMul", ["s", "w"], ["m"]), n("Add", ["m", "b"], ["a"]), n("Mul", ["a", "m"], ["y"])],
+                              [constant("w", w), constant("b", b)]),
+        "scale and shift": ([n("Mul", ["s", "v"], ["a"]), n("Add", ["a", "v"], ["c"]), n("Sub", ["c", "v"], ["d"]),
+                             n("Sub", ["v", "d"], ["e"]), n("Div", ["e", "two"], ["y"])],
+                            [constant("v", v), constant("two", np.float32(2))]),
+        "residual": ([n("Tanh", ["s"], ["t"]), n("Add", ["s", "t"], ["a"]), n("Sub", ["a", "t"], ["d"]),
+                      n("Mul", ["d", "t"], ["y"])], []),
+        "gate of one number": ([n("MatMul", ["s", "one"], ["m"]), n("Sigmoid", ["m"], ["g"]), n("Mul", ["g", "s"], ["y"])],
+                               [constant("one", floats(H, 1))]),
+        "Concat": ([n("Concat", ["s", "s", "t"], ["y"], axis=-1), ], []),
+        "Split": ([n("Split", ["s", "parts"], ["p", "q"], axis=2), n("Concat", ["q", "p"], ["y"], axis=2)], [ints("parts", 2, 4)]),
+        "Slice of features": ([n("Slice", ["s", "b0", "e0", "ax", "st"], ["y"])],
+                              [ints("b0", 1), ints("e0", 100), ints("ax", -1), ints("st", 2)]),
+        "Gather of features": ([n("Gather", ["s", "idx"], ["y"], axis=2)], [ints("idx", 0, 2, 4)]),
+        "Softmax": ([n("Softmax", ["s"], ["y"])], []),
+        "LayerNormalization": ([n("LayerNormalization", ["s", "v", "b6"], ["y"], epsilon=1e-3)],
+                               [constant("v", v), constant("b6", floats(H))]),
+        "LayerNormalization without B": ([n("LayerNormalization", ["s", "v"], ["y"])], [constant("v", v)]),
+        "BatchNormalization": ([n("Transpose", ["s"], ["c"], perm=[0, 2, 1]),
+                                n("BatchNormalization", ["c", "v", "b6", "mean", "var"], ["d"]),
+                                n("Transpose", ["d"], ["y"], perm=[0, 2, 1])],
+                               [constant("v", v), constant("b6", floats(H)), constant("mean", floats(H)),
+                                constant("var", np.abs(floats(H)) + 0.1)]),
+        "HardSwish": ([n("HardSwish", ["s"], ["y"])], []),
+        "Identity, Dropout, Cast, Neg": ([n("Identity", ["s"], ["a"]), n("Dropout", ["a"], ["c"]),
+                                          n("Cast", ["c"], ["d"], to=1), n("Neg", ["d"], ["y"])], []),
+        "Unsqueeze, Squeeze": ([n("Unsqueeze", ["s", "ax"], ["a"]), n("Relu", ["a"], ["c"]), n("Squeeze", ["c", "ax"], ["y"])],
+                               [ints("ax", 1)]),
+    }
+    for op in ("Sigmoid", "Tanh", "Relu", "LeakyRelu", "Elu", "Softsign", "Softplus", "HardSigmoid", "ThresholdedRelu"):
+        cases[op] = ([n(op, ["s"], ["y"])], [])
+    cases["Concat"][0].insert(0, n("Tanh", ["s"], ["t"]))
+    for name, (nodes, tensors) in cases.items():
+        score.case(name, check_model, after_lstm(nodes, tensors), floats(B, T, I, scale=1))
+    once = {
+        "Gather -1": ([n("Gather", ["s", "i"], ["y"], axis=1)], [scalar("i", -1)]),
+        "Gather T-1": ([n("Gather", ["s", "i"], ["y"], axis=1)], [scalar("i", T - 1)]),
+        "Slice [-1:]": ([n("Slice", ["s", "b0", "e0", "ax"], ["z"]), n("Squeeze", ["z", "ax"], ["y"])],
+                        [ints("b0", -1), ints("e0", 2**63 - 1), ints("ax", 1)]),
+        "ReduceMean": ([n("ReduceMean", ["s"], ["y"], axes=[1], keepdims=0)], []),
+        "ReduceMax": ([n("ReduceMax", ["s"], ["y"], axes=[1], keepdims=1)], []),
+        "GlobalAveragePool": ([n("Transpose", ["s"], ["c"], perm=[0, 2, 1]), n("GlobalAveragePool", ["c"], ["d"]),
+                               n("Flatten", ["d"], ["y"])], []),
+        "Y_h, Gemm": ([n("Squeeze", ["Yh", "ax"], ["h"]), n("Gemm", ["h", "w", "b"], ["y"])],
+                      [ints("ax", 0), constant("w", w), constant("b", b)]),
+        "mean and last": ([n("ReduceMean", ["s"], ["m"], axes=[1], keepdims=0), n("Gather", ["s", "i"], ["l"], axis=1),
+                           n("Concat", ["m", "l"], ["y"], axis=1)], [scalar("i", -1)]),
+    }
+    for name, (nodes, tensors) in once.items():
+        score.case(name, check_model, after_lstm(nodes, tensors), floats(B, T, I, scale=1), out_axes="B")
+    old = ([n("Softmax", ["s"], ["y"], axis=2)], [])
+    score.case("Softmax of opset 11", check_model, after_lstm(*old, opset=11), floats(B, T, I, scale=1))
+
+
+def check_states_and_lengths(score):
+    h0 = helper.make_tensor_value_info("h0", TensorProto.FLOAT, [1, "batch", H])
+    c0 = helper.make_tensor_value_info("c0", TensorProto.FLOAT, [1, "batch", H])
+    tensors = [constant("W", floats(1, 4 * H, I)), constant("R", floats(1, 4 * H, H)),
+               constant("one", np.array([1], np.int64))]
+    nodes = [helper.make_node("LSTM", ["x", "W", "R", "", "", "h0", "c0"], ["Y", "hn", "cn"], hidden_size=H),
+             helper.make_node("Squeeze", ["Y", "one"], ["y"])]
+    model = model_of(nodes, tensors, ["time", "batch", I], ("y", "hn", "cn"), more_inputs=(h0, c0))
+    zeros = np.zeros((1, B, H), np.float32)
+    x = floats(T, B, I, scale=1)
+    score.case("states as inputs", check_model, model, x, feeds={"x": x, "h0": zeros, "c0": zeros},
+               in_axes="TB", out_axes="TB")
+    # Exported for one step: a longer run is what a caller gets who carries the states.
+    from onnx_common import reference
+    one_step = model_of(nodes, tensors, [1, B, I], ("y", "hn", "cn"), more_inputs=(h0, c0))
+    states, outputs = (zeros, zeros), []
+    for t in range(T):
+        feeds = {"x": x[t:t + 1], "h0": states[0], "c0": states[1]}
+        outputs.append(reference(one_step, feeds))
+        states = reference(one_step, feeds, 1), reference(one_step, feeds, 2)
+    score.case("exported for one step", check_model, one_step, x, in_axes="TB", out_axes="TB",
+               wanted=np.concatenate(outputs))
+    lengths = helper.make_tensor_value_info("lengths", TensorProto.INT32, ["batch"])
+    nodes = [helper.make_node("LSTM", ["x", "W", "R", "", "lengths"], ["Y"], hidden_size=H), nodes[1]]
+    model = model_of(nodes, tensors, ["time", "batch", I], more_inputs=(lengths,))
+    score.case("lengths as input", check_model, model, x, feeds={"x": x, "lengths": np.full(B, T, np.int32)},
+               in_axes="TB", out_axes="TB")
+
+
+def check_refusals(score):
+    n = helper.make_node
+    refusals = {
+        "Erf": (after_lstm([n("Erf", ["s"], ["y"], name="bad")], []), "'bad'", "Erf"),
+        "attribute": (cell("LSTM", output_sequence=1), "output_sequence", "LSTM", "'cell'"),
+        "domain": (after_lstm([n("Gelu", ["s"], ["y"], name="bad", domain="com.microsoft")], []), "com.microsoft"),
+        "W as input": (model_of([n("RNN", ["x", "W", "R"], ["y"], hidden_size=H)], [constant("R", floats(1, H, H))],
+                                [T, B, I], more_inputs=(helper.make_tensor_value_info("W", 1, [1, H, I]),)),
+                       "graph's input 'W'", "RNN"),
+        "Affine without numbers": (cell("RNN", activations=["Affine"]), "affine", "activation_alpha"),
+        "too many alphas": (cell("RNN", activations=["Elu"], activation_alpha=[1.0, 2.0]), "activation_alpha"),
+        "short lengths": (cell("LSTM", lengths=[T, 2, T]), "sequence_lens"),
+        "clip 0": (cell("LSTM", clip=0.0), "clip"),
+        "hidden_size": (cell("LSTM", directions=2), "W"),
+        "first step": (after_lstm([n("Gather", ["s", "i"], ["y"], axis=1, name="bad")], [constant("i", np.array(0))]),
+                       "'bad'", "Gather"),
+        "two outputs": (after_lstm([n("Relu", ["s"], ["y"]), n("Tanh", ["s"], ["z"])], [], outputs=("y", "z")),
+                        "--spec", "'z'"),
+        "cell state": (after_lstm([n("Relu", ["Yc"], ["y"], name="bad")], []), "'bad'", "Relu", "cell state"),
+        "If": (after_lstm([n("If", ["s"], ["y"], name="bad")], []), "'bad'", "If"),
+    }
+    for name, (model, *words) in refusals.items():
+        score.case(f"refused: {name}", check_refused, model, *words)
+    two = refusals["two outputs"][0]
+    x = floats(B, T, I, scale=1)
+    score.case("the output chosen", check_model, two, x, output=1, spec='{"output": "z"}')
+
+
+if __name__ == "__main__":
+    total = Score()
+    check_cells(total)
+    check_activations(total)
+    check_layout_1(total)
+    check_layers(total)
+    check_states_and_lengths(total)
+    check_refusals(total)
+    total.finish()

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Fuzz target: the ONNX importer. Whatever it accepts becomes a model file that the
+ * reader takes, with an output chosen by --spec or not.
+ */
+#include "tests/fuzz/import_check.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    import_check(data, size, NULL);
+    import_check(data, size, "{\"output\": \"y\"}");
+    return 0;
+}
