@@ -191,13 +191,20 @@ static int fail_field(const struct csv *csv, const char *line, struct field fiel
     return -1;
 }
 
+/* A misspelt number is to be refused, not taken for a name. */
+static bool begins_as_number(struct field field)
+{
+    size_t skip = strspn(field.text, "+-.");
+    return skip < field.n && field.text[skip] >= '0' && field.text[skip] <= '9';
+}
+
 static bool is_header(const struct csv *csv, const char *line)
 {
     const char *at = line;
     for (;;) {
         struct field field = next_field(&at, csv->separator);
         float value;
-        if (parse(field, &value) != NOT_A_NUMBER)
+        if (begins_as_number(field) || parse(field, &value) != NOT_A_NUMBER)
             return false;
         if (field.last)
             return true;

@@ -34,7 +34,7 @@ void csv_close(struct csv *csv);
  * 1 in characters as compilers do.
  *
  * Empty lines and lines that begin with '#' are passed over. A first row in which no
- * field is a number is a header, and ignored. All rows have as many fields as the
+ * field begins as a number does is a header, and ignored. All rows have as many fields as the
  * first; fields are finite decimal numbers, quoted or not. */
 int csv_read_row(struct csv *csv, float *values, size_t capacity, size_t *n_out,
                  struct io_error *error);

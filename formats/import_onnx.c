@@ -14,7 +14,7 @@
 
 /* What an import may take beside the file's own bytes: parsed messages, values, decoded
  * weights. Files of many tiny messages need the most. */
-enum { MEMORY_PER_BYTE = 24, MEMORY_BASE = 32 << 20, NEWEST_OPSET_TRIED = 24 };
+enum { MEMORY_PER_BYTE = 24, MEMORY_BASE = 8 << 20, NEWEST_OPSET_TRIED = 24 };
 
 /* ---- memory -------------------------------------------------------------- */
 
@@ -101,6 +101,7 @@ bool onnx_fail(struct onnx_import *import, const char *format, ...)
 
 bool onnx_no_memory(struct onnx_import *import)
 {
+    import->no_memory = true;
     return onnx_fail(import, "out of memory, or the file asks for far more memory than its size "
                      "justifies");
 }
@@ -119,7 +120,7 @@ static void keep_note(void *context, const char *text)
     struct onnx_text_list *note = onnx_arena_alloc(&import->arena, 1, sizeof *note);
     char *copy = onnx_arena_alloc(&import->arena, strlen(text) + 1, 1);
     if (!note || !copy) {
-        import->notes_lost = true;
+        import->no_memory = true;
         return;
     }
     strcpy(copy, text);
@@ -268,7 +269,7 @@ static bool import_model(struct onnx_import *import, json_t *spec, struct model_
         !onnx_flush(import, builder))
         return false;
     model_set_output(builder, import->values[import->output].as.frames.value);
-    return !import->notes_lost || onnx_no_memory(import);
+    return !import->no_memory || onnx_no_memory(import);
 }
 
 static bool with_parsed(const struct import_source *source, const Onnx__ModelProto *model,

@@ -390,6 +390,9 @@ static bool import_with_spec(const struct import_source *source, const struct sa
     struct torch_work work = {.source = source, .builder = builder, .error = error, .spec = spec,
                         .modules = &modules};
     bool good;
+    if (json_object_get(spec, "output"))
+        return import_fail(error, "spec $.output: chooses an output of an ONNX graph; here the last layer "
+                           "is the output");
     if (!torch_modules_find(file, spec, &modules, error))
         return false;
     good = build_from_modules(&work);

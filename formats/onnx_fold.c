@@ -62,14 +62,18 @@ size_t onnx_locate(const struct onnx_const *out, size_t number, const size_t *st
 static bool pick(struct onnx_import *import, struct onnx_const *out, const struct onnx_const *from,
                  size_t base, const size_t *strides)
 {
-    size_t size = onnx_element_size(from);
+    size_t size = onnx_element_size(from), inner = out->rank ? onnx_extent(out, out->rank - 1) : 1;
+    size_t step = out->rank ? strides[out->rank - 1] : 0;
     uint8_t *to;
     out->is_int = from->is_int;
     to = onnx_const_alloc(import, out);
     if (!to)
         return false;
-    for (size_t k = 0; k < out->count; k++)
-        memcpy(to + k * size, onnx_bytes_of(from) + (base + onnx_locate(out, k, strides)) * size, size);
+    for (size_t k = 0; k < out->count; k += inner) {
+        size_t at = base + onnx_locate(out, k, strides);
+        for (size_t i = 0; i < inner; i++, at += step, to += size)
+            memcpy(to, onnx_bytes_of(from) + at * size, size);
+    }
     return true;
 }
 

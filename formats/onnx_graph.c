@@ -473,6 +473,8 @@ bool onnx_understand(struct onnx_import *import)
             continue;
         if (walk(import))
             return true;
+        if (import->no_memory)
+            return false;
         if (import->progress > furthest) {
             furthest = import->progress;
             best = *import->error;

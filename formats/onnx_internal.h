@@ -84,7 +84,17 @@ struct onnx_frames {
 /* What cannot be computed with, only handed to the place made for it. */
 enum onnx_role { ROLE_STATE, ROLE_LENGTHS, ROLE_CELL };
 
-enum onnx_kind { ONNX_UNKNOWN, ONNX_CONST, ONNX_FRAMES, ONNX_OPAQUE };
+/* Steps of a layer normalisation written out, each of the frames `of`: nothing is emitted
+ * until they have come together. */
+enum onnx_step { STEP_MEAN, STEP_CENTRED, STEP_SQUARED, STEP_VARIANCE, STEP_VARIANCE_EPSILON, STEP_DEVIATION };
+
+struct onnx_statistic {
+    enum onnx_step step;
+    int32_t of; /* value */
+    float epsilon;
+};
+
+enum onnx_kind { ONNX_UNKNOWN, ONNX_CONST, ONNX_FRAMES, ONNX_OPAQUE, ONNX_STATISTIC };
 
 struct onnx_value {
     const char *name;
@@ -100,6 +110,7 @@ struct onnx_value {
         struct onnx_const constant;
         struct onnx_frames frames;
         enum onnx_role role;
+        struct onnx_statistic statistic;
     } as;
 };
 
@@ -151,7 +162,7 @@ struct onnx_import {
     uint32_t n_layers;
     struct model_value input_frame;
     struct onnx_text_list *notes, **notes_end;
-    bool notes_lost;
+    bool no_memory; /* whatever else an attempt says */
 };
 
 /* "node 'x' (Gemm): " and the message. Returns false. */
@@ -289,6 +300,12 @@ const char *onnx_clean_text(struct onnx_import *import, const char *text, size_t
 /* ---- layers: frames in, frames out --------------------------------------- */
 
 void onnx_set_frames(struct onnx_value *value, const struct onnx_frames *frames);
+/* The axes from `axis` on (or only it) are the last features: the frame gets the shape
+ * [n] or [rows][n], *n_out their number. */
+bool onnx_last_features(struct onnx_import *import, struct onnx_frames *frames, int64_t axis, bool only_one,
+                        uint32_t *n_out);
+/* Input `i` as `n` constant floats; NULL and true if absent. */
+bool onnx_vector(struct onnx_import *import, uint32_t i, uint32_t n, const float **out);
 
 /* onnx_layout.c */
 onnx_handler onnx_lay_transpose, onnx_lay_squeeze, onnx_lay_unsqueeze, onnx_lay_reshape,
@@ -298,7 +315,11 @@ onnx_handler onnx_lay_slice, onnx_lay_gather, onnx_lay_split, onnx_lay_concat, o
     onnx_lay_global_pool;
 /* onnx_math.c */
 onnx_handler onnx_lay_gemm, onnx_lay_matmul, onnx_lay_binary, onnx_lay_activation, onnx_lay_softmax,
-    onnx_lay_layer_norm, onnx_lay_batch_norm, onnx_lay_neg, onnx_lay_hard_swish;
+    onnx_lay_batch_norm, onnx_lay_neg, onnx_lay_hard_swish;
+/* onnx_norm.c: layer normalisation in one node or written out. The second one tries the
+ * current node as a step of it; *taken_out tells. */
+onnx_handler onnx_lay_layer_norm;
+bool onnx_lay_statistic(struct onnx_import *import, bool *taken_out);
 /* onnx_rnn.c */
 onnx_handler onnx_lay_rnn;
 

@@ -36,6 +36,8 @@ static const struct operator_row rows[] = {
     {"Sub", "", onnx_fold_binary, onnx_lay_binary, 0},
     {"Mul", "", onnx_fold_binary, onnx_lay_binary, 0},
     {"Div", "", onnx_fold_binary, onnx_lay_binary, 0},
+    {"Pow", "", NULL, NULL, 0},
+    {"Sqrt", "", NULL, NULL, 0},
     {"Neg", "", onnx_fold_neg, onnx_lay_neg, FIRST_RUNS},
 
     {"Sigmoid", "", NULL, onnx_lay_activation, FIRST_RUNS},
@@ -168,7 +170,7 @@ static const char *role_text(enum onnx_role role)
 }
 
 struct inputs {
-    uint32_t n_frames;
+    uint32_t n_frames, n_statistics;
     const struct onnx_value *opaque;
 };
 
@@ -186,6 +188,8 @@ static bool look_at_inputs(struct onnx_import *import, const struct operator_row
             out->n_frames++;
             if (!(row->flags & JOINS_BIAS) && !onnx_settle(import, &value->as.frames, NULL))
                 return false;
+        } else if (value->kind == ONNX_STATISTIC) {
+            out->n_statistics++;
         } else if (value->kind == ONNX_OPAQUE) {
             out->opaque = value;
         } else if (value->kind == ONNX_UNKNOWN && !recurrent) {
@@ -234,11 +238,22 @@ bool onnx_handle(struct onnx_import *import)
         return onnx_lay_rnn(import);
     if (inputs.opaque)
         return pass_on(import, row, inputs.opaque);
+    if (inputs.n_frames + inputs.n_statistics > 0) {
+        bool taken;
+        if (!onnx_lay_statistic(import, &taken))
+            return false;
+        if (taken)
+            return true;
+    }
+    if (inputs.n_statistics)
+        return onnx_fail(import, "takes part in a mean or variance over features that is no layer "
+                         "normalisation, which is not supported");
     if (inputs.n_frames == 0 || row->flags & KNOWS_SHAPE)
         return row->fold ? row->fold(import)
                          : onnx_fail(import, "is not supported on constants only");
     if (!row->layer)
-        return onnx_fail(import, "is supported on constants and shapes only, not on computed values");
+        return onnx_fail(import, row->fold ? "is supported on constants and shapes only, not on computed values"
+                                           : "is supported only as a step of a layer normalisation");
     if (row->flags & FIRST_RUNS && onnx_input(import, 0)->kind != ONNX_FRAMES)
         return onnx_fail(import, "has a constant as first input and a computed value after it, which is "
                          "not supported");

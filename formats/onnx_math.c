@@ -383,8 +383,7 @@ bool onnx_lay_hard_swish(struct onnx_import *import)
            of_two(import, 'M', in, gate);
 }
 
-/* The axes from `axis` on are features: joins them in the frame as one of size *n_out. */
-static bool last_features(struct onnx_import *import, struct onnx_frames *frames, int64_t axis,
+bool onnx_last_features(struct onnx_import *import, struct onnx_frames *frames, int64_t axis,
                           bool only_one, uint32_t *n_out)
 {
     uint32_t at = onnx_axis_index(axis, frames->n_axes), end = only_one ? at + 1 : frames->n_axes, n;
@@ -413,7 +412,7 @@ bool onnx_lay_softmax(struct onnx_import *import)
     bool old = import->opset < 13;
     struct onnx_layer *layer;
     uint32_t n;
-    if (!last_features(import, &out, onnx_attribute_int(import, "axis", old ? 1 : -1), !old, &n))
+    if (!onnx_last_features(import, &out, onnx_attribute_int(import, "axis", old ? 1 : -1), !old, &n))
         return false;
     layer = onnx_layer_on(import, MODEL_SOFTMAX, out.value);
     if (!layer)
@@ -424,8 +423,7 @@ bool onnx_lay_softmax(struct onnx_import *import)
 
 /* ---- normalisation ------------------------------------------------------- */
 
-/* Input `i` as `n` constant floats; NULL and true if absent. */
-static bool vector_of(struct onnx_import *import, uint32_t i, uint32_t n, const float **out)
+bool onnx_vector(struct onnx_import *import, uint32_t i, uint32_t n, const float **out)
 {
     const struct onnx_value *value = onnx_input(import, i);
     *out = NULL;
@@ -437,35 +435,6 @@ static bool vector_of(struct onnx_import *import, uint32_t i, uint32_t n, const 
     return true;
 }
 
-bool onnx_lay_layer_norm(struct onnx_import *import)
-{
-    struct onnx_frames out = onnx_input(import, 0)->as.frames;
-    float epsilon = onnx_attribute_float(import, "epsilon", 1e-5f);
-    const float *vectors[2];
-    struct onnx_layer *layer;
-    uint32_t n;
-    if (onnx_used(import, 1) || onnx_used(import, 2))
-        return onnx_fail(import, "its outputs Mean or InvStdDev are used, which is not supported");
-    if (!(isfinite(epsilon) && epsilon >= 0))
-        return onnx_fail(import, "epsilon = %g must be finite and not negative", (double)epsilon);
-    if (!last_features(import, &out, onnx_attribute_int(import, "axis", -1), false, &n) ||
-        !vector_of(import, 1, n, &vectors[0]) || !vector_of(import, 2, n, &vectors[1]))
-        return false;
-    layer = onnx_layer_on(import, MODEL_LAYER_NORM, out.value);
-    if (!layer)
-        return false;
-    layer->spec.params[0] = model_float_bits(epsilon);
-    layer->n_tensors = 2;
-    for (uint32_t i = 0; i < 2; i++) {
-        layer->tensors[i].suffix = i ? "shift" : "scale";
-        layer->tensors[i].data = vectors[i];
-        layer->tensors[i].rank = 1;
-        layer->tensors[i].dims[0] = n;
-    }
-    out.value = onnx_layer_add(import, layer);
-    return out.value != MODEL_NONE && result(import, &out);
-}
-
 /* With stored statistics it is a scale and a shift for each channel, axis 1. */
 bool onnx_lay_batch_norm(struct onnx_import *import)
 {
@@ -475,10 +444,10 @@ bool onnx_lay_batch_norm(struct onnx_import *import)
     uint32_t n;
     if (onnx_attribute_int(import, "training_mode", 0) != 0)
         return onnx_fail(import, "training_mode = 1 is not supported");
-    if (out.n_axes < 2 || !last_features(import, &out, 1, true, &n))
+    if (out.n_axes < 2 || !onnx_last_features(import, &out, 1, true, &n))
         return out.n_axes < 2 ? onnx_fail(import, "needs at least 2 dimensions") : false;
     for (uint32_t i = 0; i < 4; i++) {
-        if (!vector_of(import, i + 1, n, &given[i]))
+        if (!onnx_vector(import, i + 1, n, &given[i]))
             return false;
         if (!given[i])
             return onnx_fail(import, "input %u is missing", i + 1);

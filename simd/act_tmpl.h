@@ -4,9 +4,13 @@
  * instruction set gives the same bits. Include one vec_<isa>.h first. KERNELS.md,
  * "Activations", gives the derivation; simd/fit_expm1.py made the constants.
  *
- * Accuracy against the correctly rounded value, in units in the last place of it,
- * over all finite floats, with flush-to-zero set (tests/test_act.c enforces it):
- *     sigmoid  TBD    tanh  TBD
+ * Largest error in units in the last place of the exact result, flush-to-zero set;
+ * tests/test_act.c (error_is_as_stated) enforces the numbers:
+ *     sigmoid  1.95   all finite floats (measured 1.946, at -17.334)
+ *     tanh     1.94   all finite floats (measured 1.933, at 0.51746)
+ *     expm1    1.5    x ≤ 0
+ *     softplus 3.0    all finite floats
+ * and, for x ≤ 0, exp 1.1, which tests/test_ops.c sees through softmax.
  */
 #ifndef LSTMRUN_SIMD_ACT_TMPL_H
 #define LSTMRUN_SIMD_ACT_TMPL_H
@@ -17,7 +21,8 @@ struct act_exp {
 };
 
 /* t = x · scale, where scale is a power of two and scale_log2e = scale · log2(e);
- * |t| must stay below 88.5. 9 fused or plain operations deep. */
+ * |t| must stay below 88.5. The coefficients leave 0.007 of a unit in the last place;
+ * 7 operations wait for one another. */
 static inline struct act_exp act_exp_parts(vec x, vec scale, vec scale_log2e)
 {
     /* Adding 1.5 · 2^23 rounds to an integer; 127 makes it the exponent's bits. */

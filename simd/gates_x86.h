@@ -73,20 +73,20 @@ static ALWAYS_INLINE vec cell_start(const float *c, size_t units, const unsigned
     return units == full ? low_load(c, full) : vec_load_n(c, units);
 }
 
-/* A register for each gate. */
+/* A register for each gate, in the order in which the cell waits for them: o comes last. */
 static ALWAYS_INLINE void cell_of_four(const struct row *row, float *c, float *h_out, size_t units)
 {
-    vec c_new, h = cell_lstm(row->v[0], row->v[1], row->v[2], row->v[3],
-                             cell_start(c, units, VEC_LANES), &c_new);
+    const vec g = act_tanh(row->v[2]), i = act_sigmoid(row->v[0]), f = act_sigmoid(row->v[1]);
+    const vec o = act_sigmoid(row->v[3]);
+    vec c_new, h = cell_lstm_activated(i, f, g, o, cell_start(c, units, VEC_LANES), &c_new);
     cell_finish(h, c_new, c, h_out, units, VEC_LANES);
 }
 
 /* i | f and g | o: what the upper lanes of c and h become is never stored. */
 static ALWAYS_INLINE void cell_of_two(const struct row *row, float *c, float *h_out, size_t units)
 {
-    const struct act_lanes tanh_sigmoid =
-        act_lanes_of(vec_not_first(VEC_LANES / 2));
-    const vec i_f = act_sigmoid(row->v[0]), g_o = act_gate(row->v[1], &tanh_sigmoid);
+    const struct act_lanes tanh_sigmoid = act_lanes_of(vec_not_first(VEC_LANES / 2));
+    const vec g_o = act_gate(row->v[1], &tanh_sigmoid), i_f = act_sigmoid(row->v[0]);
     vec c_new, h = cell_lstm_activated(i_f, upper_half(i_f), g_o, upper_half(g_o),
                                        cell_start(c, units, VEC_LANES / 2), &c_new);
     cell_finish(h, c_new, c, h_out, units, VEC_LANES / 2);

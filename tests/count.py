@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Count test cases: `count.py testlog.json` (Meson's) or `count.py --lines LOG` ("ok …", "not ok …", "skip …").
+"""Count test cases: `count.py testlog.json` (Meson's) or `count.py --log FILE CODE` (one program's output).
 
-Prints one line, "PASSED FAILED SKIPPED". The output of suites that failed goes to stderr. A Criterion suite
-counts as its tests; a program that crashed, timed out or failed without saying which test, as one failed test.
+Prints one line, "PASSED FAILED SKIPPED". The output of what failed goes to stderr. A program counts as the tests
+it says it ran: Criterion's summary, a last line "N passed, N failed[, N skipped]", or lines "ok …", "not ok …",
+"skip …". One that says nothing counts as one; one that crashed, timed out or ended badly without saying which
+test failed, as one failed test more.
 """
 
 import json
@@ -11,19 +13,37 @@ import re
 import sys
 
 SYNTHESIS = re.compile(r"\[====\] Synthesis: Tested: (\d+) \| Passing: (\d+) \| Failing: (\d+)")
-SKIPPED = re.compile(r"^\[SKIP\]", re.MULTILINE)
+CRITERION_SKIP = re.compile(r"^\[SKIP\]", re.MULTILINE)
+SUMMARY = re.compile(r"^(\d+) passed, (\d+) failed(?:, (\d+) skipped)?", re.MULTILINE)
+LINES = [re.compile(f"^{word} ", re.MULTILINE) for word in ("ok", "not ok", "skip")]
 TAIL = 6000  # characters shown of a failed suite's output
 
 
-def count_suite(entry):
-    """(passed, failed, skipped) of one Meson test."""
-    output = entry.get("stdout", "") + entry.get("stderr", "")
-    good, skip = entry["result"] == "OK", entry["result"] == "SKIP"
+def said(output):
+    """(passed, failed, skipped) as the program's output has them, or None."""
     found = SYNTHESIS.search(output)
     if found:
-        passed, failed = int(found[2]), int(found[3])
-        return passed, max(failed, 0 if good else 1), len(SKIPPED.findall(output))
-    return int(good), int(not good and not skip), int(skip)
+        return int(found[2]), int(found[3]), len(CRITERION_SKIP.findall(output))
+    found = SUMMARY.findall(output)
+    if found:
+        return tuple(int(number or 0) for number in found[-1])
+    counts = tuple(len(line.findall(output)) for line in LINES)
+    return counts if any(counts) else None
+
+
+def count(output, good, skipped=False):
+    counts = said(output)
+    if skipped:
+        return counts or (0, 0, 1)
+    if counts is None:
+        return int(good), int(not good), 0
+    passed, failed, skips = counts
+    return passed, failed if good else max(failed, 1), skips
+
+
+def show(name, output):
+    print(f"--- {name}", file=sys.stderr)
+    print(output[-TAIL:], file=sys.stderr)
 
 
 def count_meson(path):
@@ -31,25 +51,30 @@ def count_meson(path):
     with open(path, encoding="utf-8") as file:
         for line in file:
             entry = json.loads(line)
-            counts = count_suite(entry)
+            output = entry.get("stdout", "") + entry.get("stderr", "")
+            good, skipped = entry["result"] == "OK", entry["result"] == "SKIP"
+            counts = count(output, good, skipped)
             total = [a + b for a, b in zip(total, counts)]
             if counts[1]:
-                print(f"--- {entry['name']}: {entry['result']}", file=sys.stderr)
-                print((entry.get("stdout", "") + entry.get("stderr", ""))[-TAIL:], file=sys.stderr)
+                show(f"{entry['name']}: {entry['result']}", output)
+            elif skipped:
+                show(f"{entry['name']}: skipped", output)
     return total
 
 
-def count_lines(path):
+def count_log(path, code):
     with open(path, encoding="utf-8", errors="replace") as file:
-        lines = file.read().splitlines()
-    starts = ("ok ", "not ok ", "skip ")
-    return [sum(line.startswith(start) for line in lines) for start in starts]
+        output = file.read()
+    counts = count(output, code == 0)
+    if counts[1]:
+        show(path, output)
+    return counts
 
 
 def main(arguments):
-    if len(arguments) == 2 and arguments[0] == "--lines":
-        total = count_lines(arguments[1])
-    elif len(arguments) == 1:
+    if len(arguments) == 3 and arguments[0] == "--log":
+        total = count_log(arguments[1], int(arguments[2]))
+    elif len(arguments) == 1 and not arguments[0].startswith("-"):
         total = count_meson(arguments[0])
     else:
         sys.exit(__doc__)

@@ -3,6 +3,7 @@
  * Gives a fuzz target a main() where there is no libFuzzer (gcc): each file named as an argument, and each
  * file of a folder named, is passed to the target once. For replaying seeds and findings.
  */
+#define _POSIX_C_SOURCE 200809L
 #include <dirent.h>
 #include <stdint.h>
 #include <stdio.h>

@@ -3,7 +3,6 @@
  * The planner's choices: pure functions, so their test is a table.
  */
 #include <criterion/criterion.h>
-#include <criterion/new/assert.h>
 #include <stdio.h>
 
 #include "runtime/choose.h"
@@ -102,15 +101,15 @@ Test(choose, hoist)
         {0, 10, 6, 0},            {1, 10, 0, 0},       /* no product over these panels */
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
-        cr_expect(eq(sz, choose_hoist(rows[i].items, rows[i].steps, rows[i].tile),
-                     rows[i].expected), "row %zu", i);
+        cr_expect_eq(choose_hoist(rows[i].items, rows[i].steps, rows[i].tile), rows[i].expected,
+                     "row %zu", i);
 }
 
 Test(choose, levels)
 {
     const struct machine machine = two_cores();
-    cr_expect(eq(str, (char *)machine_level(&machine, 16 << 10), "L1"));
-    cr_expect(eq(str, (char *)machine_level(&machine, 1 << 20), "L2"));
-    cr_expect(eq(str, (char *)machine_level(&machine, 8 << 20), "L3"));
-    cr_expect(eq(str, (char *)machine_level(&machine, 1e9), "DRAM"));
+    cr_expect_str_eq(machine_level(&machine, 16 << 10), "L1");
+    cr_expect_str_eq(machine_level(&machine, 1 << 20), "L2");
+    cr_expect_str_eq(machine_level(&machine, 8 << 20), "L3");
+    cr_expect_str_eq(machine_level(&machine, 1e9), "DRAM");
 }

@@ -171,6 +171,7 @@ void args_parse(int argc, char **argv, struct args *out)
     argp_err_exit_status = EXIT_BAD_USAGE;
     argp_program_version_hook = print_version;
     *out = (struct args){0};
+    argv[0] = program_invocation_short_name; /* getopt's messages begin with it */
     /* It prints and exits by itself when something is wrong but for lack of memory. */
     error_t error = argp_parse(&argp, argc, argv, 0, NULL, out);
     if (error) {

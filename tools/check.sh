@@ -76,13 +76,10 @@ left_out() {
     record "$1" 0 0 1
 }
 
-# lines SUITE LOG CODE: count a log of "ok …" and "not ok …" lines; show it if one failed.
-lines() {
-    counts=$(python3 tests/count.py --lines "$2")
-    case $counts in
-    *' 0 '*) [ "$3" -eq 0 ] || counts=$(echo "$counts" | awk '{ print $1, $2 + 1, $3 }') ;;
-    esac
-    case $counts in *' 0 '*) grep '^skip ' "$2" ;; *) cat "$2" ;; esac
+# logged SUITE LOG CODE: count what a program said and how it ended; its words are shown if a test failed.
+logged() {
+    counts=$(python3 tests/count.py --log "$2" "$3")
+    grep '^skip ' "$2"
     # shellcheck disable=SC2086
     record "$1" $counts
 }
@@ -137,7 +134,7 @@ suite_structure() {
         sh tests/symbols.sh "$work/gcc"
     } >"$work/structure.log" 2>&1
     grep '^stripped' "$work/structure.log"
-    lines structure "$work/structure.log" 0
+    logged structure "$work/structure.log" 0
 }
 
 suite_install() {
@@ -145,7 +142,7 @@ suite_install() {
     rm -rf "$work/prefix"
     if meson install -C "$work/gcc" --no-rebuild >"$work/install.meson.log" 2>&1; then
         sh tests/install.sh "$work/prefix" >"$work/install.log" 2>&1
-        lines install "$work/install.log" $?
+        logged install "$work/install.log" $?
     else
         broken install "$work/install.meson.log"
     fi
@@ -154,7 +151,7 @@ suite_install() {
 suite_examples() {
     say "examples …"
     python3 tests/examples.py "$work/gcc" >"$work/examples.log" 2>&1
-    lines examples "$work/examples.log" $?
+    logged examples "$work/examples.log" $?
 }
 
 suite_clang() {
@@ -206,23 +203,29 @@ suite_aarch64() {
 framework_python() {
     [ -z "${LSTMRUN_PYTHON:-}" ] || return 0
     venv=$cache/venv
-    LSTMRUN_PYTHON=$venv/bin/python
-    export LSTMRUN_PYTHON
-    test_import='import torch, onnxruntime, onnx, onnxscript, keras, safetensors, numpy, scipy, h5py'
-    KERAS_BACKEND=torch "$LSTMRUN_PYTHON" -c "$test_import" >/dev/null 2>&1 && return 0
-    python3 -m venv --clear "$venv" && "$venv/bin/pip" install torch==2.13.0 &&
-        "$venv/bin/pip" install $PYTHON_PACKAGES && KERAS_BACKEND=torch "$LSTMRUN_PYTHON" -c "$test_import"
+    if ! has_frameworks >/dev/null 2>&1; then
+        # PyTorch first: the others then take the versions that fit it.
+        # shellcheck disable=SC2086
+        python3 -m venv --clear "$venv" && "$venv/bin/pip" install torch==2.13.0 &&
+            "$venv/bin/pip" install $PYTHON_PACKAGES && has_frameworks || return 1
+    fi
+    export LSTMRUN_PYTHON="$venv/bin/python"
+}
+
+has_frameworks() {
+    KERAS_BACKEND=torch "$venv/bin/python" -c \
+        'import torch, onnxruntime, onnx, onnxscript, keras, safetensors, numpy, scipy, h5py'
 }
 
 suite_frameworks() {
-    say "frameworks: PyTorch, ONNX Runtime and Keras …"
-    if ! framework_python >"$work/frameworks.pip.log" 2>&1 </dev/null; then
+    if [ -z "${LSTMRUN_PYTHON:-}" ]; then
         tail -n 3 "$work/frameworks.pip.log"
         left_out frameworks "PyTorch and the others cannot be had from PyPI (see build-check/frameworks.pip.log)"
         return
     fi
+    say "frameworks: PyTorch, ONNX Runtime and Keras …"
     "$LSTMRUN_PYTHON" tests/frameworks/run.py "$work/gcc" >"$work/frameworks.log" 2>&1 </dev/null
-    lines frameworks "$work/frameworks.log" $?
+    logged frameworks "$work/frameworks.log" $?
 }
 
 # fuzz_one TARGET: prints one "ok" or "not ok" line after the target's own output in case of a finding.
@@ -273,7 +276,7 @@ suite_fuzz() {
         [ -f "$program" ] && [ -x "$program" ] || continue
         replay_one "$program" >>"$work/fuzz.run.log" 2>&1
     done
-    lines fuzz "$work/fuzz.run.log" 0
+    logged fuzz "$work/fuzz.run.log" 0
 }
 
 # ---- all of it ----------------------------------------------------------------------------------------------
@@ -293,6 +296,11 @@ install_what_is_needed() {
 }
 
 install_what_is_needed
+# Early, because some suites have tests of their own that compare with PyTorch and skip them without it.
+if wanted frameworks; then
+    say "Python packages of the frameworks …"
+    framework_python >"$work/frameworks.pip.log" 2>&1 </dev/null
+fi
 # These use the build of the first.
 if ! wanted gcc && { wanted structure || wanted install || wanted examples || wanted frameworks; }; then
     CC=gcc build gcc -Dtests=true --buildtype=release -Dopenmp=enabled --prefix="$work/prefix" ||

@@ -7,6 +7,7 @@
 #include "tools/convert_args.h"
 
 #include <argp.h>
+#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -125,6 +126,8 @@ void convert_args_parse(int argc, char **argv, struct convert_args *out)
     argp_err_exit_status = EXIT_BAD_USAGE;
     argp_program_version_hook = print_version;
     *out = (struct convert_args){.tolerance = 1e-5};
+    if (argc > 0)
+        argv[0] = program_invocation_short_name; /* as getopt's own messages begin */
     error_t error = argp_parse(&argp, argc, argv, 0, NULL, out);
     if (error) {
         complain("%s", strerror(error));

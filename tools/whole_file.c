@@ -38,6 +38,8 @@ static bool find_target(struct whole_file *file, bool *special, mode_t *mode)
     if (access(file->path, W_OK) != 0)
         return complain("%s: cannot be written: %s", file->path, strerror(errno));
     *special = !S_ISREG(status.st_mode);
+    if (*special)
+        return true;
     *mode = status.st_mode & 0777;
     file->target = realpath(file->path, NULL);
     return file->target || complain("%s: %s", file->path, strerror(errno));

@@ -4,6 +4,7 @@
 import os
 import pathlib
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -12,6 +13,7 @@ import traceback
 import models
 
 TESTS = []
+TEST_SECONDS = 120
 
 
 class Skip(Exception):
@@ -102,6 +104,7 @@ def run_all(program, wanted):
             continue
         with tempfile.TemporaryDirectory(prefix="lstmrun-cli-") as folder:
             try:
+                signal.alarm(TEST_SECONDS)  # ends everything: a hang is no result of one test
                 function(Place(program, folder))
                 print("ok " + name, flush=True)
             except Skip as why:

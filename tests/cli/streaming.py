@@ -23,7 +23,8 @@ def answer(process, n):
         ready, _, _ = select.select([process.stdout], [], [], PATIENCE)
         check(ready, "no answer within %d s" % PATIENCE)
         part = os.read(process.stdout.fileno(), n - len(data))
-        check(part, "the command ended: " + process.stderr.read().decode())
+        if not part:
+            raise AssertionError("the command ended: " + process.stderr.read().decode())
         data += part
     return data
 

@@ -4,9 +4,10 @@
  * program, which qemu's user emulation cannot do. Linked instead of libcriterion in cross builds; the
  * suites are the same, compiled against Criterion's header. One fork a test, the same last line.
  *
- * What the suites of this repo use is here (assertions, fixtures, signal, exit_code, timeout, disabled,
- * skip); anything else fails to link or is reported as a failed test.
+ * What the suites of this repo use is here (the assertions of criterion.h, fixtures, signal, exit_code,
+ * timeout, disabled, skip); anything else, as criterion/new/assert.h, fails to link or is a failed test.
  */
+#define _POSIX_C_SOURCE 200809L
 #include <criterion/criterion.h>
 #include <stdarg.h>
 #include <stdio.h>

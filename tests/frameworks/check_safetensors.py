@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: MIT
 """`check_safetensors.py LSTMCONVERT [COUNT [SEED]]`: random PyTorch models through the converter.
 
-Each model's outputs and states must be PyTorch's. Ends with 77 (skipped) where PyTorch is missing.
+Each model's outputs and states must be PyTorch's. Ends with 77 (skipped) where PyTorch is missing. The
+environment variable LSTMRUN_PYTHON may name an interpreter that has it.
 """
 import os
 import subprocess
@@ -18,6 +19,9 @@ def verify(program, name):
 
 
 def main():
+    wanted = os.environ.pop("LSTMRUN_PYTHON", None)
+    if wanted:
+        os.execv(wanted, [wanted] + sys.argv)
     program, numbers = sys.argv[1], (sys.argv[2:] + ["100", "1"][len(sys.argv) - 2:])
     try:
         import safetensors.torch  # noqa: F401

@@ -201,8 +201,63 @@ def check_layers(score):
     }
     for name, (nodes, tensors) in once.items():
         score.case(name, check_model, after_lstm(nodes, tensors), floats(B, T, I, scale=1), out_axes="B")
+    check_written_out_norms(score, v)
     old = ([n("Softmax", ["s"], ["y"], axis=2)], [])
     score.case("Softmax of opset 11", check_model, after_lstm(*old, opset=11), floats(B, T, I, scale=1))
+
+
+def check_written_out_norms(score, v):
+    """LayerNormalization as exporters write it for operator sets without it."""
+    n = helper.make_node
+    tensors = [constant("v", v), constant("b", floats(H)), constant("two", np.float32(2)),
+               constant("eps", np.float32(1e-4))]
+    square = {"Pow": n("Pow", ["d", "two"], ["q"]), "Mul": n("Mul", ["d", "d"], ["q"])}
+    for name, node in square.items():
+        nodes = [n("ReduceMean", ["s"], ["m"], axes=[-1]), n("Sub", ["s", "m"], ["d"]), node,
+                 n("ReduceMean", ["q"], ["var"], axes=[2]), n("Add", ["var", "eps"], ["e"]), n("Sqrt", ["e"], ["r"]),
+                 n("Div", ["d", "r"], ["o"]), n("Mul", ["o", "v"], ["w"]), n("Add", ["w", "b"], ["y"])]
+        score.case(f"layer norm with {name}", check_model, after_lstm(nodes, tensors, opset=13),
+                   floats(B, T, I, scale=1))
+    lone = [n("ReduceMean", ["s"], ["m"], axes=[-1]), n("Relu", ["m"], ["y"], name="bad")]
+    score.case("refused: a mean of features", check_refused, after_lstm(lone, [], opset=13), "'bad'", "Relu", "mean")
+    lone = [n("Sqrt", ["s"], ["y"], name="bad")]
+    score.case("refused: Sqrt", check_refused, after_lstm(lone, []), "'bad'", "Sqrt")
+
+
+def check_keras_style(score):
+    """What tf2onnx makes of Keras: batch-major, lengths from the shape, dense layers on flattened steps."""
+    n = helper.make_node
+    ints = lambda name, *values: constant(name, np.array(values, np.int64))
+    tensors = [constant("W", floats(1, 4 * H, I)), constant("R", floats(1, 4 * H, H)), constant("B", floats(1, 8 * H)),
+               constant("w", floats(H, 4)), constant("b", floats(4)), ints("0", 0), ints("1", 1), ints("2", 2),
+               ints("flat", -1, H), ints("four", 4), constant("first", np.array([0], np.int64)), ints("one_h", 1, 1, H)]
+    nodes = [n("Transpose", ["x"], ["xt"], perm=[1, 0, 2]), n("Shape", ["xt"], ["sh"]),
+             n("Slice", ["sh", "0", "1"], ["steps"]), n("Slice", ["sh", "1", "2"], ["items"]),
+             n("Expand", ["steps", "items"], ["long"]), n("Cast", ["long"], ["lengths"], to=6),
+             n("Concat", ["1", "items", "hid"], ["state"], axis=0), n("ConstantOfShape", ["state"], ["h0"]),
+             n("LSTM", ["xt", "W", "R", "B", "lengths", "h0", "h0"], ["Y", "Yh", "Yc"], hidden_size=H),
+             n("Squeeze", ["Y", "1"], ["ys"]), n("Transpose", ["ys"], ["s"], perm=[1, 0, 2]),
+             n("Reshape", ["s", "flat"], ["f"]), n("MatMul", ["f", "w"], ["m"]), n("Add", ["m", "b"], ["a"]),
+             n("Shape", ["s"], ["ss"]), n("Slice", ["ss", "0", "2"], ["lead"]), n("Concat", ["lead", "four"], ["to"], axis=0),
+             n("Reshape", ["a", "to"], ["r"]), n("Softmax", ["r"], ["y"], axis=2)]
+    model = model_of(nodes, tensors + [ints("hid", H)], ["batch", "time", I], opset=13)
+    score.case("Keras style", check_model, model, floats(B, T, I, scale=1))
+    frozen = model_of(nodes, tensors + [ints("hid", H)], [B, T, I], opset=13)
+    score.case("Keras style, frozen sizes", check_model, frozen, floats(B, T, I, scale=1))
+    pooled = nodes[:10] + [n("Squeeze", ["Yh", "0"], ["h"]), n("MatMul", ["h", "w"], ["m"]), n("Add", ["m", "b"], ["y"])]
+    score.case("Keras style, last", check_model, model_of(pooled, tensors + [ints("hid", H)], ["batch", "time", I], opset=13),
+               floats(B, T, I, scale=1), out_axes="B")
+    # One sequence without an axis for the batch, as nn.LSTM takes it.
+    nodes = [n("Unsqueeze", ["x", "1"], ["xt"]), n("LSTM", ["xt", "W", "R", "B"], ["Y"], hidden_size=H),
+             n("Squeeze", ["Y", "1"], ["s"]), n("Squeeze", ["s", "1"], ["y"])]
+    x = floats(1, T, I, scale=1)
+    score.case("no batch", check_model, model_of(nodes, tensors, ["time", I]), x, feeds={"x": x[0]})
+    # Audio: channels before time.
+    nodes = [n("Transpose", ["x"], ["xt"], perm=[2, 0, 1]), n("LSTM", ["xt", "W", "R", "B"], ["Y"], hidden_size=H),
+             n("Transpose", ["Y"], ["Yt"], perm=[2, 0, 1, 3]), n("Squeeze", ["Yt", "2"], ["y"])]
+    x = floats(B, T, I, scale=1)
+    score.case("channels first", check_model, model_of(nodes, tensors, ["batch", I, "time"]), x,
+               feeds={"x": np.ascontiguousarray(x.transpose(0, 2, 1))})
 
 
 def check_states_and_lengths(score):
@@ -268,6 +323,7 @@ if __name__ == "__main__":
     check_activations(total)
     check_layout_1(total)
     check_layers(total)
+    check_keras_style(total)
     check_states_and_lengths(total)
     check_refusals(total)
     total.finish()

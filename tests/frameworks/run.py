@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: MIT
+"""All comparisons with other frameworks, one line each, and last `N passed, N failed, N skipped`.
+
+    LSTMRUN_BUILD=build python3 tests/frameworks/run.py [SUITE...]
+
+A suite whose packages are missing is skipped, and says loudly what to install. $LSTMRUN_PYTHON names
+another interpreter (one that has the packages).
+"""
+import os
+import re
+import subprocess
+import sys
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+SKIPPED = 77
+PACKAGES = "torch onnx onnxruntime onnxscript keras safetensors numpy absl-py"
+
+# name: (program, arguments); {convert} is the converter's path
+SUITES = {
+    "torch": ("test_torch.py", []),
+    "keras": ("test_keras.py", []),
+    "onnx-nodes": ("onnx_nodes.py", []),
+    "onnx-export-torchscript": ("onnx_export.py", ["torchscript"]),
+    "onnx-export-dynamo": ("onnx_export.py", ["dynamo"]),
+    "safetensors": ("check_safetensors.py", ["{convert}"]),
+}
+
+
+def run(python, name, build):
+    program, arguments = SUITES[name]
+    convert = os.path.join(build, "tools", "lstmconvert")
+    command = [python, "-W", "ignore", os.path.join(HERE, program)]
+    done = subprocess.run(command + [word.format(convert=convert) for word in arguments],
+                          capture_output=True, text=True, env={**os.environ, "LSTMRUN_BUILD": build})
+    lines = [line for line in done.stdout.splitlines() if line.strip()]
+    return done.returncode, lines, done.stderr
+
+
+def counts_of(lines):
+    """(passed, failed) as the suite's last lines say, or None."""
+    for line in reversed(lines):
+        found = re.search(r"(\d+) passed, (\d+) failed", line)
+        if found:
+            return int(found.group(1)), int(found.group(2))
+    return None
+
+
+def report(name, code, lines, errors):
+    """Prints what a suite did; its (passed, failed, skipped)."""
+    if code == SKIPPED:
+        why = next((line for line in lines if "skip" in line.lower()), "packages are missing")
+        print("SKIPPED %s: %s" % (name, why))
+        return 0, 0, 1
+    counts = counts_of(lines) or ((1, 0) if code == 0 else (0, 1))
+    failed = max(counts[1], 1) if code else counts[1]
+    for line in lines if failed else lines[-3:]:
+        print("    " + line)
+    if failed:
+        print("\n".join("    " + line for line in errors.splitlines()[-20:]))
+    print("%s %s" % ("FAILED" if failed else "ok", name))
+    return counts[0], failed, 0
+
+
+def main():
+    names = sys.argv[1:] or list(SUITES)
+    unknown = [name for name in names if name not in SUITES]
+    if unknown:
+        print("no suite %s; there are: %s" % (", ".join(unknown), ", ".join(SUITES)), file=sys.stderr)
+        return 2
+    python = os.environ.get("LSTMRUN_PYTHON") or sys.executable
+    build = os.path.abspath(os.environ.get("LSTMRUN_BUILD", "build"))
+    passed = failed = skipped = 0
+    for name in names:
+        good, bad, left = report(name, *run(python, name, build))
+        passed, failed, skipped = passed + good, failed + bad, skipped + left
+        sys.stdout.flush()
+    if skipped:
+        print("%d suites were SKIPPED. To run them: %s -m pip install %s" % (skipped, python, PACKAGES))
+    print("%d passed, %d failed, %d skipped" % (passed, failed, skipped))
+    return failed != 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,422 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The ONNX importer: what the seeds become, and files that are damaged, wrong or hostile.
+ * Numbers against ONNX Runtime are in frameworks/onnx_nodes.py and onnx_export.py.
+ */
+#include <criterion/criterion.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "onnx.pb-c.h"
+#include "tests/failing_malloc.h"
+#include "tests/importing.h"
+
+static const char *const seeds[] = {"gru", "layers", "lstm", "rnn"};
+enum { N_SEEDS = sizeof seeds / sizeof *seeds };
+
+struct file {
+    uint8_t *bytes;
+    size_t n_bytes;
+};
+
+static struct file read_seed(const char *name)
+{
+    struct file file = {malloc(1 << 16), 0};
+    const char *source = getenv("LSTMRUN_SOURCE");
+    char path[500];
+    FILE *stream;
+    snprintf(path, sizeof path, "%s/tests/seeds/onnx/%s.onnx", source ? source : ".", name);
+    stream = fopen(path, "rb");
+    cr_assert(stream && file.bytes, "%s cannot be read", path);
+    file.n_bytes = fread(file.bytes, 1, 1 << 16, stream);
+    fclose(stream);
+    return file;
+}
+
+static Onnx__ModelProto *unpack_seed(const char *name)
+{
+    struct file file = read_seed(name);
+    Onnx__ModelProto *model = onnx__model_proto__unpack(NULL, file.n_bytes, file.bytes);
+    cr_assert(model, "%s", name);
+    free(file.bytes);
+    return model;
+}
+
+static struct file pack(const Onnx__ModelProto *model)
+{
+    struct file file = {malloc(onnx__model_proto__get_packed_size(model) + 1), 0};
+    cr_assert(file.bytes);
+    file.n_bytes = onnx__model_proto__pack(model, file.bytes);
+    return file;
+}
+
+static Onnx__TensorProto *find_tensor(Onnx__ModelProto *model, const char *name)
+{
+    for (size_t i = 0; i < model->graph->n_initializer; i++)
+        if (strcmp(model->graph->initializer[i]->name, name) == 0)
+            return model->graph->initializer[i];
+    cr_assert(false, "no tensor %s", name);
+    return NULL;
+}
+
+static Onnx__NodeProto *find_node(Onnx__ModelProto *model, const char *op)
+{
+    for (size_t i = 0; i < model->graph->n_node; i++)
+        if (strcmp(model->graph->node[i]->op_type, op) == 0)
+            return model->graph->node[i];
+    cr_assert(false, "no node %s", op);
+    return NULL;
+}
+
+static Onnx__AttributeProto *find_attribute(Onnx__NodeProto *node, const char *name)
+{
+    for (size_t i = 0; i < node->n_attribute; i++)
+        if (strcmp(node->attribute[i]->name, name) == 0)
+            return node->attribute[i];
+    cr_assert(false, "no attribute %s", name);
+    return NULL;
+}
+
+/* Strings of unpacked messages are on the heap. */
+static void rename_to(char **text, const char *to)
+{
+    free(*text);
+    *text = malloc(strlen(to) + 1);
+    strcpy(*text, to);
+}
+
+/* ---- what seeds become --------------------------------------------------- */
+
+static void expect_types(const struct imported *imported, uint32_t n, const uint32_t *types)
+{
+    cr_assert_eq(imported->view.n_layers, n, "%u layers", imported->view.n_layers);
+    for (uint32_t i = 0; i < n; i++) {
+        struct model_layer layer;
+        model_get_layer(&imported->view, i, &layer);
+        cr_assert_eq(layer.type, types[i], "layer %u is of type %u", i, layer.type);
+    }
+}
+
+static struct imported import_seed(const char *name, const char *spec)
+{
+    struct file file = read_seed(name);
+    struct imported imported;
+    import_bytes(file.bytes, file.n_bytes, spec, &imported);
+    free(file.bytes);
+    cr_assert(imported.good, "%s: %s", name, imported.error);
+    return imported;
+}
+
+Test(import_onnx, layers_of_the_seeds)
+{
+    static const struct {
+        const char *name;
+        uint32_t n, types[10];
+    } rows[] = {
+        {"gru", 3, {MODEL_GRU, MODEL_LAYER_NORM, MODEL_LAST}},
+        {"lstm", 3, {MODEL_LSTM, MODEL_DENSE, MODEL_SOFTMAX}},
+        {"rnn", 5, {MODEL_EMBEDDING, MODEL_RNN, MODEL_LAST, MODEL_DENSE, MODEL_ACTIVATION}},
+        {"layers", 10, {MODEL_SLICE, MODEL_SLICE, MODEL_SLICE, MODEL_ACTIVATION, MODEL_MUL, MODEL_CONCAT,
+                        MODEL_SCALE, MODEL_SCALE, MODEL_ADD, MODEL_MEAN}},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct imported imported = import_seed(rows[i].name, NULL);
+        expect_types(&imported, rows[i].n, rows[i].types);
+        imported_free(&imported);
+    }
+}
+
+/* Number k of a tensor in make_onnx_seeds.py. */
+static float seed_number(size_t k)
+{
+    return (float)((int)(k * 7 % 23) - 11) / 16;
+}
+
+Test(import_onnx, gates_of_an_lstm)
+{
+    enum { H = 3, I = 2 };
+    static const size_t block[] = {0, 2, 3, 1}; /* of i, f, g, o among ONNX's i, o, f, c */
+    static const size_t peephole[] = {0, 2, 1}; /* of i, f, o among i, o, f */
+    struct imported imported = import_seed("lstm", NULL);
+    struct model_layer layer;
+    struct model_tensor w, b, p;
+    model_get_layer(&imported.view, 0, &layer);
+    model_get_tensor(&imported.view, layer.tensors[MODEL_SLOT_W], &w);
+    model_get_tensor(&imported.view, layer.tensors[MODEL_SLOT_BIAS], &b);
+    model_get_tensor(&imported.view, layer.tensors[MODEL_SLOT_PEEPHOLE], &p);
+    for (size_t g = 0; g < 4; g++) {
+        for (size_t u = 0; u < H; u++) {
+            const float *row = (const float *)w.data + (g * H + u) * (H + I);
+            size_t from = block[g] * H + u;
+            for (size_t k = 0; k < H; k++)
+                cr_expect_eq(row[k], seed_number(from * H + k), "R %zu %zu %zu", g, u, k);
+            for (size_t k = 0; k < I; k++)
+                cr_expect_eq(row[H + k], seed_number(from * I + k), "W %zu %zu %zu", g, u, k);
+            cr_expect_eq(((const float *)b.data)[g * H + u], seed_number(from) + seed_number(4 * H + from));
+        }
+    }
+    for (size_t g = 0; g < 3; g++)
+        for (size_t u = 0; u < H; u++)
+            cr_expect_eq(((const float *)p.data)[g * H + u], seed_number(peephole[g] * H + u));
+    imported_free(&imported);
+}
+
+Test(import_onnx, attributes_of_an_lstm)
+{
+    struct imported imported = import_seed("lstm", NULL);
+    struct model_layer layer;
+    model_get_layer(&imported.view, 0, &layer);
+    cr_expect_eq(layer.params[MODEL_RNN_HIDDEN], 3);
+    cr_expect_eq(layer.params[MODEL_RNN_FLAGS], MODEL_FLAG_COUPLED);
+    cr_expect_eq(model_bits_float(layer.params[MODEL_RNN_CLIP]), 2.0f);
+    cr_expect_eq(layer.params[MODEL_RNN_ACTS],
+                 MODEL_ACT_HARD_SIGMOID | MODEL_ACT_TANH << 8 | MODEL_ACT_AFFINE << 16);
+    static const float numbers[] = {0.25f, 0.5f, 0, 0, 2, 0.125f};
+    for (size_t i = 0; i < 6; i++)
+        cr_expect_eq(model_bits_float(layer.params[MODEL_RNN_ACTS + 1 + i]), numbers[i], "%zu", i);
+    cr_expect(strstr(imported.notes, "'h0'") && strstr(imported.notes, "'hn'"), "%s", imported.notes);
+    imported_free(&imported);
+}
+
+Test(import_onnx, metadata_and_spec)
+{
+    static const char spec[] = "{\"output\": \"y\", \"author\": \"me\", \"labels\": [\"a\", \"b\"]}";
+    struct imported imported = import_seed("lstm", spec);
+    bool author = false, labels = false;
+    for (uint32_t i = 0; i < imported.view.n_metadata; i++) {
+        struct model_string key, value;
+        model_get_metadata(&imported.view, i, &key, &value);
+        author |= strcmp(key.text, "author") == 0 && strcmp(value.text, "me") == 0;
+        labels |= strcmp(key.text, "labels") == 0 && strcmp(value.text, "a\nb") == 0;
+    }
+    cr_expect(author && labels, "the spec's author and labels are in the file");
+    imported_free(&imported);
+}
+
+/* ---- damaged bytes ------------------------------------------------------- */
+
+Test(import_onnx, cut_off_anywhere, .timeout = 120)
+{
+    enum { METADATA = 16 }; /* {"author": "seed"} */
+    for (size_t s = 0; s < N_SEEDS; s++) {
+        struct file file = read_seed(seeds[s]);
+        for (size_t n = 0; n < file.n_bytes; n++) {
+            uint8_t *copy = malloc(n + 1); /* its own block: reading beyond it shows */
+            struct imported imported;
+            memcpy(copy, file.bytes, n);
+            import_bytes(copy, n, NULL, &imported);
+            /* Metadata comes last and may be missing; nothing says that it was there. */
+            cr_assert(imported.good ? n == file.n_bytes - METADATA : imported.error[0], "%s cut to %zu bytes",
+                      seeds[s], n);
+            imported_free(&imported);
+            free(copy);
+        }
+        free(file.bytes);
+    }
+}
+
+Test(import_onnx, one_bit_wrong, .timeout = 120)
+{
+    for (size_t s = 0; s < N_SEEDS; s++) {
+        struct file file = read_seed(seeds[s]);
+        for (size_t i = 0; i < 8 * file.n_bytes; i += 3) {
+            struct imported imported;
+            file.bytes[i / 8] ^= (uint8_t)(1 << i % 8);
+            import_bytes(file.bytes, file.n_bytes, NULL, &imported);
+            cr_assert(imported.good || imported.error[0]);
+            cr_assert(strncmp(imported.error, "finish", 6) != 0 && strncmp(imported.error, "read:", 5) != 0,
+                      "%s, bit %zu: %s", seeds[s], i, imported.error);
+            imported_free(&imported);
+            file.bytes[i / 8] ^= (uint8_t)(1 << i % 8);
+        }
+        free(file.bytes);
+    }
+}
+
+/* ---- wrong models -------------------------------------------------------- */
+
+static void drop_weights(Onnx__ModelProto *m) { rename_to(&find_tensor(m, "W")->name, "V"); }
+static void short_dims(Onnx__ModelProto *m) { find_tensor(m, "R")->dims[1]--; }
+static void other_dims(Onnx__ModelProto *m)
+{
+    int64_t *dims = find_tensor(m, "R")->dims, d = dims[1];
+    dims[1] = dims[2];
+    dims[2] = d;
+}
+static void huge_dims(Onnx__ModelProto *m) { find_tensor(m, "W")->dims[0] = INT64_C(1) << 40; }
+static void negative_dims(Onnx__ModelProto *m) { find_tensor(m, "W")->dims[0] = -1; }
+static void strings(Onnx__ModelProto *m) { find_tensor(m, "W")->data_type = 8; }
+static void ints_for_floats(Onnx__ModelProto *m) { find_tensor(m, "W")->data_type = 6; }
+static void external(Onnx__ModelProto *m)
+{
+    find_tensor(m, "W")->has_data_location = true;
+    find_tensor(m, "W")->data_location = 1;
+}
+static void not_finite(Onnx__ModelProto *m)
+{
+    const float number = NAN;
+    memcpy(find_tensor(m, "W")->raw_data.data + 8, &number, sizeof number);
+}
+static void unknown_op(Onnx__ModelProto *m) { rename_to(&find_node(m, "Softmax")->op_type, "Frobnicate"); }
+static void other_domain(Onnx__ModelProto *m) { rename_to(&find_node(m, "Softmax")->domain, "com.example"); }
+static void unknown_attribute(Onnx__ModelProto *m)
+{
+    rename_to(&find_node(m, "Softmax")->attribute[0]->name, "axle");
+}
+static void attribute_type(Onnx__ModelProto *m) { find_node(m, "Softmax")->attribute[0]->type = 1; }
+static void hidden_size(Onnx__ModelProto *m) { find_attribute(find_node(m, "LSTM"), "hidden_size")->i = 4; }
+static void few_betas(Onnx__ModelProto *m)
+{
+    find_attribute(find_node(m, "LSTM"), "activation_beta")->n_floats = 1;
+}
+static void few_activations(Onnx__ModelProto *m)
+{
+    Onnx__AttributeProto *a = find_attribute(find_node(m, "LSTM"), "activations");
+    free(a->strings[--a->n_strings].data);
+}
+static void bad_clip(Onnx__ModelProto *m) { find_attribute(find_node(m, "LSTM"), "clip")->f = -1; }
+static void twice(Onnx__ModelProto *m) { rename_to(&find_node(m, "MatMul")->output[0], "s"); }
+static void disorder(Onnx__ModelProto *m)
+{
+    Onnx__NodeProto **nodes = m->graph->node, *first = nodes[0];
+    nodes[0] = nodes[1];
+    nodes[1] = first;
+}
+static void old_opset(Onnx__ModelProto *m) { m->opset_import[0]->version = 6; }
+static void no_opset(Onnx__ModelProto *m) { rename_to(&m->opset_import[0]->domain, "other"); }
+static void no_features(Onnx__ModelProto *m)
+{
+    m->graph->input[0]->type->tensor_type->shape->dim[2]->has_dim_value = false;
+}
+static void half_input(Onnx__ModelProto *m) { m->graph->input[0]->type->tensor_type->elem_type = 10; }
+static void no_output(Onnx__ModelProto *m) { rename_to(&m->graph->output[0]->name, "z"); }
+static void wide_dense(Onnx__ModelProto *m)
+{
+    find_tensor(m, "dense")->dims[0] = 2;
+    find_tensor(m, "dense")->dims[1] = 3;
+}
+
+static const struct {
+    void (*edit)(Onnx__ModelProto *model);
+    const char *words[3];
+} wrong[] = {
+    {drop_weights, {"'cell' (LSTM)", "'W'", "not in the graph"}},
+    {short_dims, {"'R'", "33", "36"}},
+    {other_dims, {"'cell' (LSTM)", "hidden_size is 3", "12"}},
+    {huge_dims, {"'W'", "dimension"}},
+    {negative_dims, {"'W'", "-1"}},
+    {strings, {"'W'", "type 8"}},
+    {ints_for_floats, {"'cell' (LSTM)", "W ('W')", "floats"}},
+    {external, {"'W'", "another file"}},
+    {not_finite, {"'W'", "nan", "finite"}},
+    {unknown_op, {"'y' (Frobnicate)", "not supported"}},
+    {other_domain, {"'y' (Softmax)", "com.example"}},
+    {unknown_attribute, {"'y' (Softmax)", "'axle'"}},
+    {attribute_type, {"'y' (Softmax)", "'axis'", "type"}},
+    {hidden_size, {"'cell' (LSTM)", "hidden_size is 4", "3"}},
+    {few_betas, {"'cell' (LSTM)", "affine", "activation_beta"}},
+    {few_activations, {"'cell' (LSTM)", "activations has 2", "3"}},
+    {bad_clip, {"'cell' (LSTM)", "clip = -1"}},
+    {twice, {"'s'", "twice"}},
+    {disorder, {"'s' (Squeeze)", "'Y'", "order"}},
+    {old_opset, {"operator set 6"}},
+    {no_opset, {"operator set 0"}},
+    {no_features, {"'x'", "features"}},
+    {half_input, {"'x'", "type 10"}},
+    {no_output, {"'z'"}},
+    {wide_dense, {"'m' (MatMul)", "2 features", "3"}},
+};
+
+Test(import_onnx, wrong_models)
+{
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        Onnx__ModelProto *model = unpack_seed("lstm");
+        struct imported imported;
+        struct file file;
+        wrong[i].edit(model);
+        file = pack(model);
+        import_bytes(file.bytes, file.n_bytes, NULL, &imported);
+        cr_expect(!imported.good, "row %zu was accepted", i);
+        for (size_t k = 0; k < 3 && wrong[i].words[k]; k++)
+            cr_expect(strstr(imported.error, wrong[i].words[k]), "row %zu: no \"%s\" in: %s", i,
+                      wrong[i].words[k], imported.error);
+        imported_free(&imported);
+        free(file.bytes);
+        onnx__model_proto__free_unpacked(model, NULL);
+    }
+}
+
+Test(import_onnx, wrong_specs)
+{
+    static const char *const rows[][2] = {
+        {"{\"output\": \"z\"}", "'z'"}, {"{\"order\": [\"a\"]}", "order"}, {"{\"output\": 3}", "$.output"},
+        {"[", "spec"},
+    };
+    struct file file = read_seed("lstm");
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct imported imported;
+        import_bytes(file.bytes, file.n_bytes, rows[i][0], &imported);
+        cr_expect(!imported.good && strstr(imported.error, rows[i][1]), "%s: %s", rows[i][0], imported.error);
+        imported_free(&imported);
+    }
+    free(file.bytes);
+}
+
+/* ---- limits -------------------------------------------------------------- */
+
+/* A few bytes must not make the importer ask for gigabytes. */
+Test(import_onnx, constants_that_explode, .timeout = 20)
+{
+    Onnx__ModelProto *model = unpack_seed("gru");
+    struct imported imported;
+    struct file file;
+    /* ConstantOfShape of [2][b][3] becomes [2^30][b][3]. */
+    int64_t many = INT64_C(1) << 30;
+    memcpy(find_tensor(model, "d")->raw_data.data, &many, sizeof many);
+    file = pack(model);
+    import_bytes(file.bytes, file.n_bytes, NULL, &imported);
+    cr_expect(!imported.good && strstr(imported.error, "memory"), "%s", imported.error);
+    imported_free(&imported);
+    free(file.bytes);
+    onnx__model_proto__free_unpacked(model, NULL);
+}
+
+/* Two bytes each, and a structure of a hundred in memory. */
+Test(import_onnx, a_million_empty_nodes, .timeout = 20)
+{
+    enum { N = 1000000, HEAD = 7 };
+    struct file file = {calloc(HEAD + 2 * N, 1), HEAD + 2 * N};
+    struct imported imported;
+    size_t length = 2 * N;
+    cr_assert(file.bytes);
+    memcpy(file.bytes, (const uint8_t[]){0x08, 0x08, 0x3a}, 3); /* ir_version 8, graph */
+    for (size_t i = 3; i < HEAD; i++, length >>= 7)
+        file.bytes[i] = (uint8_t)((length & 127) | (i + 1 < HEAD ? 128 : 0));
+    for (size_t i = 0; i < N; i++)
+        file.bytes[HEAD + 2 * i] = 0x0a; /* node, 0 bytes */
+    import_bytes(file.bytes, file.n_bytes, NULL, &imported);
+    cr_expect(!imported.good && imported.error[0]);
+    imported_free(&imported);
+    free(file.bytes);
+}
+
+Test(import_onnx, out_of_memory_anywhere, .timeout = 120)
+{
+    for (size_t s = 0; s < N_SEEDS; s++) {
+        struct file file = read_seed(seeds[s]);
+        for (size_t n = 1;; n++) {
+            struct imported imported;
+            failing_malloc_arm(n);
+            import_bytes(file.bytes, file.n_bytes, NULL, &imported);
+            size_t asked = failing_malloc_disarm();
+            cr_assert(imported.good || strstr(imported.error, "memory"), "%s, allocation %zu: %s", seeds[s], n,
+                      imported.error);
+            imported_free(&imported);
+            if (asked < n)
+                break;
+        }
+        free(file.bytes);
+    }
+}
