@@ -14,7 +14,7 @@
 
 /* What an import may take beside the file's own bytes: parsed messages, values, decoded
  * weights. Files of many tiny messages need the most. */
-enum { MEMORY_PER_BYTE = 24, MEMORY_BASE = 8 << 20, NEWEST_OPSET_TRIED = 24 };
+enum { MEMORY_PER_BYTE = 24, MEMORY_BASE = 8 << 20, NEWEST_OPSET_TRIED = 20 };
 
 /* ---- memory -------------------------------------------------------------- */
 
@@ -227,16 +227,28 @@ static bool read_spec(struct onnx_import *import, json_t *spec, const char **out
     return true;
 }
 
+/* What exporters call every graph tells a person nothing. */
+static bool is_telling(const char *name)
+{
+    static const char *const usual[] = {"", "main_graph", "torch_jit", "torch-jit-export", "graph"};
+    for (size_t i = 0; name && i < sizeof usual / sizeof *usual; i++)
+        if (strcmp(name, usual[i]) == 0)
+            return false;
+    return name != NULL;
+}
+
 static bool set_metadata(struct onnx_import *import, struct model_builder *builder)
 {
     enum { MOST = 1000, LONGEST = 1 << 16, TOGETHER = 4 << 20 };
     const Onnx__ModelProto *model = import->model;
     const char *name = model->graph->name;
     size_t used = 0;
-    if (name && *name && !(name = onnx_clean_text(import, name, 200, false)))
-        return false;
-    if (name && *name)
+    if (is_telling(name)) {
+        name = onnx_clean_text(import, name, 200, false);
+        if (!name)
+            return false;
         model_set_metadata(builder, "name", name);
+    }
     for (size_t i = 0; i < model->n_metadata_props; i++) {
         const Onnx__StringStringEntryProto *entry = model->metadata_props[i];
         const char *key = onnx_clean_text(import, entry->key ? entry->key : "", 200, false);

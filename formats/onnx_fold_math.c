@@ -86,7 +86,8 @@ bool onnx_fold_binary(struct onnx_import *import)
 
 bool onnx_fold_where(struct onnx_import *import)
 {
-    const struct onnx_const *c = onnx_operand(import, 0), *a = onnx_operand(import, 1), *b = onnx_operand(import, 2);
+    const struct onnx_const *c = onnx_operand(import, 0), *a = onnx_operand(import, 1);
+    const struct onnx_const *b = onnx_operand(import, 2);
     struct onnx_const out = {0};
     size_t at[3][ONNX_MAX_AXES];
     uint8_t *data;

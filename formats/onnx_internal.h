@@ -86,7 +86,9 @@ enum onnx_role { ROLE_STATE, ROLE_LENGTHS, ROLE_CELL };
 
 /* Steps of a layer normalisation written out, each of the frames `of`: nothing is emitted
  * until they have come together. */
-enum onnx_step { STEP_MEAN, STEP_CENTRED, STEP_SQUARED, STEP_VARIANCE, STEP_VARIANCE_EPSILON, STEP_DEVIATION };
+enum onnx_step {
+    STEP_MEAN, STEP_CENTRED, STEP_SQUARED, STEP_VARIANCE, STEP_VARIANCE_EPSILON, STEP_DEVIATION
+};
 
 struct onnx_statistic {
     enum onnx_step step;

@@ -252,8 +252,8 @@ bool onnx_handle(struct onnx_import *import)
         return row->fold ? row->fold(import)
                          : onnx_fail(import, "is not supported on constants only");
     if (!row->layer)
-        return onnx_fail(import, row->fold ? "is supported on constants and shapes only, not on computed values"
-                                           : "is supported only as a step of a layer normalisation");
+        return onnx_fail(import, "is supported %s only", row->fold ? "on constants and shapes"
+                                                                   : "as a step of a layer normalisation");
     if (row->flags & FIRST_RUNS && onnx_input(import, 0)->kind != ONNX_FRAMES)
         return onnx_fail(import, "has a constant as first input and a computed value after it, which is "
                          "not supported");

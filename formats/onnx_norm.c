@@ -128,7 +128,8 @@ bool onnx_lay_statistic(struct onnx_import *import, bool *taken_out)
     if (strcmp(op, "ReduceMean") == 0) {
         if (a->kind == ONNX_FRAMES && is_feature_mean(import, &a->as.frames))
             return give_step(import, STEP_MEAN, (int32_t)(a - import->values), 0);
-        if (is_step(a, STEP_SQUARED) && is_feature_mean(import, &import->values[a->as.statistic.of].as.frames))
+        if (is_step(a, STEP_SQUARED) &&
+            is_feature_mean(import, &import->values[a->as.statistic.of].as.frames))
             return give_step(import, STEP_VARIANCE, a->as.statistic.of, 0);
     }
     if (strcmp(op, "Sqrt") == 0 && is_step(a, STEP_VARIANCE_EPSILON))

@@ -16,7 +16,7 @@
 #define TILE_ROWS(DO) DO(0) DO(1) DO(2)
 #define GROUP_WIDES(DO) DO(0) DO(1) DO(2)
 
-/* Lanes that are not the first n; the upper half in the low lanes. */
+/* Lanes that are not the first n; the upper half of a register in its low lanes. */
 static ALWAYS_INLINE vec_mask vec_not_first(unsigned n)
 {
     return _mm256_xor_ps(vec_mask_first(n), vec_mask_first(VEC_LANES));

@@ -16,7 +16,7 @@
 #define TILE_ROWS(DO) DO(0) DO(1) DO(2) DO(3) DO(4) DO(5)
 #define GROUP_WIDES(DO) DO(0) DO(1) DO(2)
 
-/* Lanes that are not the first n; the upper half and the quarters in the low lanes. */
+/* Lanes that are not the first n; the upper half of a register in its low lanes. */
 static ALWAYS_INLINE vec_mask vec_not_first(unsigned n)
 {
     return (vec_mask)~vec_mask_first(n);
@@ -98,10 +98,10 @@ static ALWAYS_INLINE void cell_quarter(const struct row *row, float *c, float *h
 {
     enum { SIGMOID = 0xf0ff };
     const struct act_lanes lanes = act_lanes_of(SIGMOID);
-    const vec i = act_gate(row->v[0], &lanes);
-    const vec f = _mm512_shuffle_f32x4(i, i, 0x55), g = upper_half(i),
-              o = _mm512_shuffle_f32x4(i, i, 0xff);
-    vec c_new, h = cell_lstm_activated(i, f, g, o, cell_start(c, units, 4), &c_new);
+    const vec all = act_gate(row->v[0], &lanes); /* and so i */
+    const vec f = _mm512_shuffle_f32x4(all, all, 0x55), g = upper_half(all);
+    const vec o = _mm512_shuffle_f32x4(all, all, 0xff);
+    vec c_new, h = cell_lstm_activated(all, f, g, o, cell_start(c, units, 4), &c_new);
     cell_finish(h, c_new, c, h_out, units, 4);
 }
 

@@ -67,7 +67,7 @@ static ALWAYS_INLINE void tile_dot(struct tile *t, const float *weights, const f
 static ALWAYS_INLINE void group_dot(struct group *g, const float *weights, const float *x,
                                     size_t k, const struct group_shape shape)
 {
-    const float *w0 = weights, *w1 = weights + WIDE * k;
+    const float *w0 = weights, *w1 = weights + (shape.wide > 1 ? WIDE * k : 0);
     const float *quarter = weights + shape.wide * WIDE * k;
     size_t j = 0;
 #define COLUMN_0(i, lane) \
@@ -110,11 +110,14 @@ static ALWAYS_INLINE void group_dot(struct group *g, const float *weights, const
 
 /* ---- cells: sums of one item and one panel to c and h ---- */
 
-static ALWAYS_INLINE void cell_four_units(vec i, vec f, vec g, vec o, float *c, float *h_out,
+/* Activations in the order in which the cell waits for them: o comes last. */
+static ALWAYS_INLINE void cell_four_units(vec zi, vec zf, vec zg, vec zo, float *c, float *h_out,
                                           size_t units)
 {
     const bool full = units >= VEC_LANES;
-    vec c_new, h = cell_lstm(i, f, g, o, full ? vec_load(c) : vec_load_n(c, units), &c_new);
+    const vec g = act_tanh(zg), i = act_sigmoid(zi), f = act_sigmoid(zf), o = act_sigmoid(zo);
+    vec c_new, h = cell_lstm_activated(i, f, g, o, full ? vec_load(c) : vec_load_n(c, units),
+                                       &c_new);
     if (full) {
         vec_store(c, c_new);
         vec_store(h_out, h);

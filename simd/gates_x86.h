@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the x86 tiles share: their structs, and the product of one row with several
- * panels, where each weight vector is used once and so comes as a memory operand.
- * Included by gates_avx2.h and gates_avx512.h after WIDE, ROWS, GROUP_MAX and the
- * repetition macros.
+ * What the x86 tiles share: their structs, the product of one row with several panels,
+ * where each weight vector is used once and so comes as a memory operand, and cells.
+ * Included by gates_avx2.h and gates_avx512.h after WIDE, ROWS, GROUP_MAX, the
+ * repetition macros and four lane functions: vec_not_first, upper_half, low_load,
+ * low_store.
  */
 struct row {
     vec v[4];
@@ -30,7 +31,7 @@ static ALWAYS_INLINE void panel_fma(struct row *row, const float *weights, vec x
 static ALWAYS_INLINE void group_dot(struct group *g, const float *weights, const float *x,
                                     size_t k, const struct group_shape shape)
 {
-#define WIDE_POINTER(i) const float *w##i = weights + i * WIDE * k;
+#define WIDE_POINTER(i) const float *w##i = weights + (shape.wide > i ? i * WIDE * k : 0);
     GROUP_WIDES(WIDE_POINTER)
 #undef WIDE_POINTER
     const float *half = weights + shape.wide * WIDE * k;
@@ -38,17 +39,20 @@ static ALWAYS_INLINE void group_dot(struct group *g, const float *weights, const
     for (size_t j = 0; j < k; j++) {
         const vec b = vec_set1(x[j]);
 #define WIDE_FMA(i) \
-        if (shape.wide > i) \
+        if (shape.wide > i) { \
             panel_fma(&g->w[i], w##i, b, WIDE / VEC_LANES); \
-        w##i += WIDE;
+            w##i += WIDE; \
+        }
         GROUP_WIDES(WIDE_FMA)
 #undef WIDE_FMA
-        if (shape.half)
+        if (shape.half) {
             panel_fma(&g->half, half, b, 32 / VEC_LANES);
-        half += 32;
-        if (shape.quarter)
+            half += 32;
+        }
+        if (shape.quarter) {
             panel_fma(&g->quarter, quarter, b, 16 / VEC_LANES);
-        quarter += 16;
+            quarter += 16;
+        }
     }
 }
 

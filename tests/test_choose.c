@@ -3,7 +3,7 @@
  * The planner's choices: pure functions, so their test is a table.
  */
 #include <criterion/criterion.h>
-#include <stdio.h>
+#include <string.h>
 
 #include "runtime/choose.h"
 

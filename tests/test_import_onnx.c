@@ -411,8 +411,8 @@ Test(import_onnx, out_of_memory_anywhere, .timeout = 120)
             failing_malloc_arm(n);
             import_bytes(file.bytes, file.n_bytes, NULL, &imported);
             size_t asked = failing_malloc_disarm();
-            cr_assert(imported.good || strstr(imported.error, "memory"), "%s, allocation %zu: %s", seeds[s], n,
-                      imported.error);
+            cr_assert(imported.good || strstr(imported.error, "memory"), "%s, allocation %zu: %s", seeds[s],
+                      n, imported.error);
             imported_free(&imported);
             if (asked < n)
                 break;

@@ -87,6 +87,18 @@ static size_t count(struct argp_state *state, const char *option, const char *te
     return 0;
 }
 
+/* A name of a level anywhere; whether this CPU has it is for the plan to say. */
+static const char *isa(struct argp_state *state, const char *text)
+{
+    static const char *const names[] = {"scalar", "avx2", "avx512", "neon"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        if (strcmp(text, names[i]) == 0)
+            return text;
+    }
+    argp_error(state, "--isa %s: expected scalar, avx2, avx512 or neon", text);
+    return NULL;
+}
+
 static void positional(struct args *args, const char *text, struct argp_state *state)
 {
     if (state->arg_num == 0)
@@ -110,7 +122,7 @@ static error_t parse(int key, char *text, struct argp_state *state)
     case OPTION_PLAN: args->plan = true; break;
     case OPTION_TIME: args->time = true; break;
     case OPTION_THREADS: args->threads = count(state, "threads", text); break;
-    case OPTION_ISA: args->isa = text; break;
+    case OPTION_ISA: args->isa = isa(state, text); break;
     case OPTION_BACKEND: args->backend = text; break;
     case OPTION_CHUNK: args->chunk = count(state, "chunk", text); break;
     case OPTION_STEPS: args->steps = count(state, "steps", text); break;

@@ -51,7 +51,7 @@ This machine has no apt-get, so please install by hand what is missing: $*
   Alpine:  doas apk add gcc musl-dev meson ninja pkgconf jansson-dev protobuf-c-dev protobuf-c-compiler \\
                libzip-dev libsndfile-dev argp-standalone
   macOS:   brew install meson ninja pkg-config jansson protobuf-c libzip libsndfile libomp argp-standalone
-Tried on Debian 12; elsewhere the package names are right but the build has not been tried yet.
+Tried on Debian 12 only, so far.
 EOF
 }
 

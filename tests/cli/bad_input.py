@@ -69,12 +69,9 @@ def not_finite(place):
         place.write("y.bin", f32(numbers))
         place.write("y.npy", models.npy(numbers, shape))
         place.write("b.npy", models.npy(numbers, (3, 1000, INPUTS)))
-        for source, where in (("y.bin", "step 2500, column 1: .*" + word), ("y.npy", "step 2500, column 1: .*" + word),
-                              ("b.npy", "item 2, step 500, column 1: .*" + word)):
-            for words in ((), ("-o", "y.csv"), ("-o", "y.csv", "--chunk", "7"), ("--time",)):
-                if words == ():
-                    words = ("-o", "y.txt")
-                place.refuse(("m.bin", source) + words, "%s: %s" % (source, where))
+        for source, where in (("y.bin", "step 2500"), ("y.npy", "step 2500"), ("b.npy", "item 2, step 500")):
+            for words in (("-o", "y.txt"), ("-o", "y.csv", "--chunk", "7"), ("--time",)):
+                place.refuse(("m.bin", source) + words, "%s: %s, column 1: .*%s" % (source, where, word))
     result = place.run("m.bin", "-", "-q", stdin=f32([1, 2, 3, 4, NAN, 6]), code=1)
     equal(len(result.out), 8, "the good frame is answered")
     check("standard input: step 1, column 1: not a number" in result.err, result.text())
@@ -150,18 +147,19 @@ def bad_npy(place):
         (with_shape(1 << 62, 3), "too many elements"),
         (with_shape(1 << 40, 3), "needs [0-9]+ bytes, but the file holds 0"),
         (with_shape(0, 3), "y.npy: there are no frames"),
-        (models.npy([0.0] * 8, (2, 4)), r"y.npy: shape \[2, 4\], expected \[steps, 3\] or \[items, steps, 3\]"),
+        (models.npy([0.0] * 8, (2, 4)),
+         r"y.npy: shape \[2, 4\], expected \[steps, 3\] or \[items, steps, 3\]"),
         (models.npy([0.0] * 3, (3,)), r"y.npy: shape \[3\], expected \[steps, 3\]"),
         (models.npy([0.0], ()), r"y.npy: shape \[\], expected \[steps, 3\]"),
         (models.npy([0.0] * 6, (1, 1, 2, 3)), r"y.npy: shape \[1, 1, 2, 3\], expected"),
         (models.npy([0.0] * 6, (1, 3), "d", "<c8"), "elements of type '<c8', expected one of f2 f4"),
         (models.npy([0.0] * 3, (1, 3), "f", "|O"), "holds Python objects"),
-        (npy_text("{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (1,), }"), "records with named fields"),
+        (npy_text("{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (1,), }"), "records with"),
         (npy_text("{'descr': '<f4', 'fortran_order': False}"), "needs all of"),
         (npy_text("{'descr': '<f4', 'descr': '<f4', 'shape': ()}"), "'descr' appears twice"),
         (npy_text("{'descr': '<f4', 'fortran_order': Maybe, 'shape': ()}"), "must be True or False"),
         (npy_text("{'descr': '<f4', 'fortran_order': False, 'shape': (-1, 3)}"), "expected a whole number"),
-        (npy_text("{'descr': '<f4', 'fortran_order': False, 'shape': (99999999999999999999, 3)}"), "too large"),
+        (npy_text("{'descr': '<f4', 'fortran_order': False, 'shape': (99999999999999999999,)}"), "too large"),
         (npy_text("{'descr': '<f4', 'fortran_order': False, 'shape': (1,1,1,1,1,1,1,1,1)}"), "more than 8"),
         (npy_text("{'descr': '<f4', 'x': 1}"), "unknown key 'x'"),
         (npy_text("{'descr': '<f4"), "does not end"),
@@ -183,7 +181,8 @@ def bad_wav(place):
         (b"RIFF", "y.wav: not a readable wav file"),
         (place.read("m.bin"), "y.wav: not a readable wav file"),
         (good[:44], "y.wav: the file holds no sound"),
-        (models.wav([0.0] * 10, rate=44100), r"y.wav: 44100 frames a second, expected 48000 \(the model's sample_rate\)"),
+        (models.wav([0.0] * 10, rate=44100),
+         r"y.wav: 44100 frames a second, expected 48000 \(the model's sample_rate\)"),
         (models.wav([0.0] * 10, channels=2), r"y.wav: 2 channels, expected 1 \(the model's input\)"),
         (models.wav([0.0, 0.0, NAN]), "y.wav: step 2, column 0: not a number"),
         (b"FORM" + struct.pack(">I", 4) + b"AIFF", "y.wav: ")), model="audio.bin")
@@ -194,8 +193,8 @@ def bad_wav(place):
     place.write("one.bin", f32([0.0, 1.0]))
     place.refuse(("odd.bin", "one.bin", "-o", "z.wav"), "sample_rate 0.5, expected a whole number")
     place.write("b.npy", models.npy([0.0] * 6, (2, 3, 1)))
-    place.refuse(("audio.bin", "b.npy", "-o", "z.wav"), "z.wav: wav holds one sequence of frames, not several")
-    place.refuse(("audio.bin", "one.bin", "-o", "/dev/stdout", "--format", "wav"), "wav cannot be written to a pipe")
+    place.refuse(("audio.bin", "b.npy", "-o", "z.wav"), "z.wav: wav holds one sequence .*not several")
+    place.refuse(("audio.bin", "one.bin", "-o", "/dev/stdout", "--format", "wav"), "wav cannot be written to")
 
 
 @test

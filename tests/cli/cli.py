@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""`cli.py LSTMRUN [WORD …]`: what the command prints, writes and answers. Prints "ok"/"not ok"/"skip" lines.
+"""`cli.py LSTMRUN [WORD …]`: what the command prints, writes and answers, as "ok"/"not ok" lines.
 
 With WORDs, only the tests whose function names contain one of them.
 """

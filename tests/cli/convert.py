@@ -154,6 +154,22 @@ def spec(place):
 
 
 @test
+def schema(place):
+    """the schema of --spec knows the keys that the converter knows"""
+    path = pathlib.Path(__file__).resolve().parents[2] / "formats" / "spec.schema.json"
+    root = json.loads(path.read_text())["properties"]
+    start(place)
+    for spec, keys in [({"?": 1}, root), ({"input": {"?": 1}}, root["input"]["properties"]),
+                       ({"modules": {"fc": {"?": 1}}}, root["modules"]["additionalProperties"]["properties"]),
+                       ({"layers": [{"?": 1}]}, root["layers"]["items"]["properties"])]:
+        place.write("s.json", json.dumps(spec).encode())
+        result = place.run("m.safetensors", "--spec", "s.json", "-o", "x.bin", code=1)
+        known = re.search("known are (.*)", result.err)
+        check(known, result.text())
+        equal(sorted(known.group(1).split(", ")), sorted(keys), "keys at the place of " + json.dumps(spec))
+
+
+@test
 def verify(place):
     """--verify prints the errors of outputs and states"""
     start(place)

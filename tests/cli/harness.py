@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the tests of the command share: a folder with models and inputs, running the command, a row of tests."""
+"""What the tests of the command share: a folder with a model and an input, how to run it, the tests."""
 
 import os
 import pathlib

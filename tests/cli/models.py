@@ -37,7 +37,7 @@ def lstm(inputs=INPUTS, outputs=OUTPUTS, metadata=None, direction=0, last=False,
     for side in range(sides):
         w, b = numbers.array(4, HIDDEN, HIDDEN + inputs), numbers.array(4, HIDDEN)
         weights.setdefault("w", w), weights.setdefault("b", b)
-        tensors += [model.tensor(w, name="W%d" % side), model.tensor(b, name="b%d" % side), None, None, None, None]
+        tensors += [model.tensor(w, name="W%d" % side), model.tensor(b, name="b%d" % side)] + [None] * 4
     value = model.layer("lstm", [0], shape=[sides * HIDDEN], tensors=tensors,
                         words=model_file.rnn_words(HIDDEN, direction=direction), name="cell")
     if last:
@@ -69,7 +69,8 @@ def run_lstm(weights, frames):
         both = h + list(frame)
         gates = [[bias + sum(a * b for a, b in zip(row, both)) for row, bias in zip(part, biases)]
                  for part, biases in zip(weights["w"], weights["b"])]
-        i, f, g, o = ([act(x) for x in part] for act, part in zip((sigmoid, sigmoid, math.tanh, sigmoid), gates))
+        functions = (sigmoid, sigmoid, math.tanh, sigmoid)
+        i, f, g, o = ([act(x) for x in part] for act, part in zip(functions, gates))
         c = [f[k] * c[k] + i[k] * g[k] for k in range(HIDDEN)]
         h = [o[k] * math.tanh(c[k]) for k in range(HIDDEN)]
         output = [bias + sum(a * b for a, b in zip(row, h)) for row, bias in zip(weights["v"], weights["a"])]

@@ -165,8 +165,9 @@ def bad_states(place):
     good = place.read("state")
     flipped = bytearray(good)
     flipped[-3] ^= 1
-    for data, pattern in ((b"", "not a state"), (good[:31], "not a state"), (good[:-1], "cut short or damaged"),
-                          (good + b"x", "cut short or damaged"), (bytes(flipped), "its checksum does not fit"),
+    for data, pattern in ((b"", "not a state"), (good[:31], "not a state"),
+                          (good[:-1], "cut short or damaged"), (good + b"x", "cut short or damaged"),
+                          (bytes(flipped), "its checksum does not fit"),
                           (good[:8] + b"\2" + good[9:], "state of version 2, expected 1"),
                           (good[:16] + struct.pack("<Q", 1 << 62) + good[24:], "expected"),
                           (place.read("x.bin"), "not a state")):
@@ -201,11 +202,12 @@ def full_disk(place):
     with open("/dev/full", "wb") as full:
         for name in ("bin", "csv", "text", "json"):
             result = place.run("m.bin", "long.bin", "--format", name, code=1, stdout=full)
-            check("standard output: cannot be written: No space left" in result.err, name + ": " + result.text())
+            check("standard output: cannot be written: No space left" in result.err, result.text())
         for words in (("m.bin", "--info"), ("m.bin", "x.bin", "--time"), ("m.bin", "--plan")):
             result = place.run(*words, code=1, stdout=full)
             check("standard output: cannot be written: No space left" in result.err, result.text())
-    place.refuse(("m.bin", "long.bin", "-o", "/dev/full", "--format", "bin"), "/dev/full: cannot be written: No space")
+    place.refuse(("m.bin", "long.bin", "-o", "/dev/full", "--format", "bin"),
+                 "/dev/full: cannot be written: No space")
     result = place.run("m.bin", "x.bin", "-o", "y.bin", "--save-state", "/dev/full", code=1)
     check("/dev/full: cannot be written: No space left" in result.err, result.text())
 
@@ -213,7 +215,8 @@ def full_disk(place):
         resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000))
     for name in ("y.bin", "y.npy", "y.csv", "y.json", "y.wav", "y.txt"):
         place.write(name, b"before")
-        if name == "y.wav" and "without libsndfile" in place.run("wave.bin", "x.bin", "-o", name, code=None).err:
+        probe = place.run("wave.bin", "x.bin", "-o", name, code=None)
+        if "without libsndfile" in probe.err:
             continue
         place.write(name, b"before")
         place.refuse(("wave.bin", "long.bin", "-o", name), name + ": cannot be written: File too large",
@@ -269,10 +272,29 @@ def shrinking_input(place):
 
 
 @test
+def shrinking_model(place):
+    """a model that shrinks after it was opened: a message and code 1"""
+    os.mkfifo(place.folder / "pipe.bin")
+    process = place.start("m.bin", "pipe.bin", "-o", "y.bin")
+    deadline = time.monotonic() + PATIENCE
+    with open("/proc/%d/maps" % process.pid, encoding="utf-8") as maps:
+        while "/m.bin" not in maps.read() and time.monotonic() < deadline:
+            time.sleep(0.01)
+            maps.seek(0)
+    os.truncate(place.folder / "m.bin", 256)
+    with open(place.folder / "pipe.bin", "wb") as pipe:  # the command waits for a writer
+        pipe.write(place.read("x.bin"))
+    _, err = process.communicate(timeout=PATIENCE)
+    equal(process.returncode, 1, "code, after %r" % err)
+    check(err.startswith(b"lstmrun: m.bin: ") and b"changed" in err, "message: %r" % err)
+    check("y.bin" not in place.files(), "no output")
+
+
+@test
 def constant_memory(place):
     """a long raw or csv input is not held in memory"""
-    def peak(name, *words):
-        process = place.start("m.bin", name, "-o", "/dev/null", "--format", "bin", "-q", "--threads", "1", *words)
+    def peak(name):
+        process = place.start("m.bin", name, "-o", "/dev/null", "--format", "bin", "-q", "--threads", "1")
         for stream in (process.stdin, process.stdout, process.stderr):
             stream.close()
         _, status, usage = os.wait4(process.pid, 0)

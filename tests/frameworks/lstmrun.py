@@ -49,7 +49,10 @@ def _path():
 
 
 def _load():
-    library = ctypes.CDLL(os.path.abspath(_path()))
+    path = os.path.abspath(_path())
+    if not os.path.exists(path):
+        raise SystemExit("%s is not there: build first, then set LSTMRUN_BUILD or LSTMRUN_LIB" % path)
+    library = ctypes.CDLL(path)
     library.lstm_model_get_info.restype = POINTER(_Info)
     library.lstm_stream_get_state.restype = POINTER(c_float)
     library.lstm_version.restype = c_char_p

@@ -103,7 +103,8 @@ def cases(dynamo):
 
 def main():
     score = Score()
-    modes = [mode for mode in (False, True) if not sys.argv[1:] or sys.argv[1] == ("dynamo" if mode else "torchscript")]
+    wanted = sys.argv[1] if sys.argv[1:] else ""  # "torchscript" or "dynamo": only that mode
+    modes = [mode for mode, name in ((False, "torchscript"), (True, "dynamo")) if wanted in ("", name)]
     for dynamo in modes:
         for arguments, dynamic, options in cases(dynamo):
             name = "{} layers={} bidirectional={} batch_first={} {}".format(*arguments)

@@ -20,7 +20,8 @@ def constant(name, array):
     return numpy_helper.from_array(np.asarray(array), name)
 
 
-def model_of(nodes, initializers, x_shape, outputs=("y",), x_type=TensorProto.FLOAT, more_inputs=(), opset=17):
+def model_of(nodes, initializers, x_shape, outputs=("y",), x_type=TensorProto.FLOAT, more_inputs=(),
+             opset=17):
     inputs = [helper.make_tensor_value_info("x", x_type, x_shape), *more_inputs]
     outs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in outputs]
     graph = helper.make_graph(nodes, "test", inputs, outs, initializers)
@@ -108,13 +109,15 @@ def check_layout_1(score):
     """ONNX Runtime does not have it: the same weights with layout 0 say what comes out."""
     for op, d in itertools.product(GATES, (1, 2)):
         weights = [constant("W", floats(d, GATES[op] * H, I)), constant("R", floats(d, GATES[op] * H, H)),
-                   constant("B", floats(d, 2 * GATES[op] * H)), constant("shape", np.array([0, 0, -1], np.int64))]
+                   constant("B", floats(d, 2 * GATES[op] * H)), constant("shape",
+                           np.array([0, 0, -1], np.int64))]
         direction = "bidirectional" if d == 2 else "forward"
         state = floats(d, 1, H)
         node = lambda layout: helper.make_node(op, ["x", "W", "R", "B", "", "h0"], ["Y"], hidden_size=H,
                                                direction=direction, layout=layout)
         batch_first = model_of([node(1), helper.make_node("Reshape", ["Y", "shape"], ["y"])],
-                               weights + [constant("h0", np.repeat(state.transpose(1, 0, 2), B, 0))], [B, T, I])
+                               weights + [constant("h0", np.repeat(state.transpose(1, 0, 2), B, 0))],
+                               [B, T, I])
         time_first = model_of([node(0), helper.make_node("Transpose", ["Y"], ["Yt"], perm=[2, 0, 1, 3]),
                                helper.make_node("Reshape", ["Yt", "shape"], ["y"])],
                               weights + [constant("h0", np.repeat(state, B, 1))], [T, B, I])
@@ -144,24 +147,30 @@ def check_layers(score):
     ints = lambda name, *values: constant(name, np.array(values, np.int64))
     scalar = lambda name, value: constant(name, np.array(value, np.int64))
     cases = {
-        "Gemm on [B * T]": ([n("Reshape", ["s", "flat"], ["f"]), n("Gemm", ["f", "w", "b"], ["g"], alpha=0.5, beta=2.0),
+        "Gemm on [B * T]": ([n("Reshape", ["s", "flat"], ["f"]), n("Gemm", ["f", "w", "b"], ["g"], alpha=0.5,
+                                                                   beta=2.0),
                              n("Reshape", ["g", "back"], ["y"])],
-                            [ints("flat", -1, H), ints("back", -1, T, 4), constant("w", w), constant("b", b)]),
+                            [ints("flat", -1, H), ints("back", -1, T, 4), constant("w", w),
+                             constant("b", b)]),
         "MatMul, Add": ([n("MatMul", ["s", "w"], ["m"]), n("Add", ["m", "b"], ["y"])],
                         [constant("w", w), constant("b", b)]),
         "Add, MatMul": ([n("MatMul", ["s", "w"], ["m"]), n("Add", ["b", "m"], ["y"])],
                         [constant("w", w), constant("b", b)]),
-        "MatMul used twice": ([n("MatMul", ["s", "w"], ["m"]), n("Add", ["m", "b"], ["a"]), n("Mul", ["a", "m"], ["y"])],
+        "MatMul used twice": ([n("MatMul", ["s", "w"], ["m"]), n("Add", ["m", "b"], ["a"]),
+                               n("Mul", ["a", "m"], ["y"])],
                               [constant("w", w), constant("b", b)]),
-        "scale and shift": ([n("Mul", ["s", "v"], ["a"]), n("Add", ["a", "v"], ["c"]), n("Sub", ["c", "v"], ["d"]),
+        "scale and shift": ([n("Mul", ["s", "v"], ["a"]), n("Add", ["a", "v"], ["c"]),
+                             n("Sub", ["c", "v"], ["d"]),
                              n("Sub", ["v", "d"], ["e"]), n("Div", ["e", "two"], ["y"])],
                             [constant("v", v), constant("two", np.float32(2))]),
         "residual": ([n("Tanh", ["s"], ["t"]), n("Add", ["s", "t"], ["a"]), n("Sub", ["a", "t"], ["d"]),
                       n("Mul", ["d", "t"], ["y"])], []),
-        "gate of one number": ([n("MatMul", ["s", "one"], ["m"]), n("Sigmoid", ["m"], ["g"]), n("Mul", ["g", "s"], ["y"])],
+        "gate of one number": ([n("MatMul", ["s", "one"], ["m"]), n("Sigmoid", ["m"], ["g"]),
+                                n("Mul", ["g", "s"], ["y"])],
                                [constant("one", floats(H, 1))]),
         "Concat": ([n("Concat", ["s", "s", "t"], ["y"], axis=-1), ], []),
-        "Split": ([n("Split", ["s", "parts"], ["p", "q"], axis=2), n("Concat", ["q", "p"], ["y"], axis=2)], [ints("parts", 2, 4)]),
+        "Split": ([n("Split", ["s", "parts"], ["p", "q"], axis=2), n("Concat", ["q", "p"], ["y"], axis=2)],
+                  [ints("parts", 2, 4)]),
         "Slice of features": ([n("Slice", ["s", "b0", "e0", "ax", "st"], ["y"])],
                               [ints("b0", 1), ints("e0", 100), ints("ax", -1), ints("st", 2)]),
         "Gather of features": ([n("Gather", ["s", "idx"], ["y"], axis=2)], [ints("idx", 0, 2, 4)]),
@@ -177,10 +186,12 @@ def check_layers(score):
         "HardSwish": ([n("HardSwish", ["s"], ["y"])], []),
         "Identity, Dropout, Cast, Neg": ([n("Identity", ["s"], ["a"]), n("Dropout", ["a"], ["c"]),
                                           n("Cast", ["c"], ["d"], to=1), n("Neg", ["d"], ["y"])], []),
-        "Unsqueeze, Squeeze": ([n("Unsqueeze", ["s", "ax"], ["a"]), n("Relu", ["a"], ["c"]), n("Squeeze", ["c", "ax"], ["y"])],
+        "Unsqueeze, Squeeze": ([n("Unsqueeze", ["s", "ax"], ["a"]), n("Relu", ["a"], ["c"]),
+                                n("Squeeze", ["c", "ax"], ["y"])],
                                [ints("ax", 1)]),
     }
-    for op in ("Sigmoid", "Tanh", "Relu", "LeakyRelu", "Elu", "Softsign", "Softplus", "HardSigmoid", "ThresholdedRelu"):
+    for op in ("Sigmoid", "Tanh", "Relu", "LeakyRelu", "Elu", "Softsign", "Softplus", "HardSigmoid",
+               "ThresholdedRelu"):
         cases[op] = ([n(op, ["s"], ["y"])], [])
     cases["Concat"][0].insert(0, n("Tanh", ["s"], ["t"]))
     for name, (nodes, tensors) in cases.items():
@@ -192,11 +203,13 @@ def check_layers(score):
                         [ints("b0", -1), ints("e0", 2**63 - 1), ints("ax", 1)]),
         "ReduceMean": ([n("ReduceMean", ["s"], ["y"], axes=[1], keepdims=0)], []),
         "ReduceMax": ([n("ReduceMax", ["s"], ["y"], axes=[1], keepdims=1)], []),
-        "GlobalAveragePool": ([n("Transpose", ["s"], ["c"], perm=[0, 2, 1]), n("GlobalAveragePool", ["c"], ["d"]),
+        "GlobalAveragePool": ([n("Transpose", ["s"], ["c"], perm=[0, 2, 1]),
+                               n("GlobalAveragePool", ["c"], ["d"]),
                                n("Flatten", ["d"], ["y"])], []),
         "Y_h, Gemm": ([n("Squeeze", ["Yh", "ax"], ["h"]), n("Gemm", ["h", "w", "b"], ["y"])],
                       [ints("ax", 0), constant("w", w), constant("b", b)]),
-        "mean and last": ([n("ReduceMean", ["s"], ["m"], axes=[1], keepdims=0), n("Gather", ["s", "i"], ["l"], axis=1),
+        "mean and last": ([n("ReduceMean", ["s"], ["m"], axes=[1], keepdims=0),
+                           n("Gather", ["s", "i"], ["l"], axis=1),
                            n("Concat", ["m", "l"], ["y"], axis=1)], [scalar("i", -1)]),
     }
     for name, (nodes, tensors) in once.items():
@@ -214,12 +227,14 @@ def check_written_out_norms(score, v):
     square = {"Pow": n("Pow", ["d", "two"], ["q"]), "Mul": n("Mul", ["d", "d"], ["q"])}
     for name, node in square.items():
         nodes = [n("ReduceMean", ["s"], ["m"], axes=[-1]), n("Sub", ["s", "m"], ["d"]), node,
-                 n("ReduceMean", ["q"], ["var"], axes=[2]), n("Add", ["var", "eps"], ["e"]), n("Sqrt", ["e"], ["r"]),
+                 n("ReduceMean", ["q"], ["var"], axes=[2]), n("Add", ["var", "eps"], ["e"]),
+                 n("Sqrt", ["e"], ["r"]),
                  n("Div", ["d", "r"], ["o"]), n("Mul", ["o", "v"], ["w"]), n("Add", ["w", "b"], ["y"])]
         score.case(f"layer norm with {name}", check_model, after_lstm(nodes, tensors, opset=13),
                    floats(B, T, I, scale=1))
     lone = [n("ReduceMean", ["s"], ["m"], axes=[-1]), n("Relu", ["m"], ["y"], name="bad")]
-    score.case("refused: a mean of features", check_refused, after_lstm(lone, [], opset=13), "'bad'", "Relu", "mean")
+    score.case("refused: a mean of features", check_refused, after_lstm(lone, [], opset=13), "'bad'", "Relu",
+               "mean")
     lone = [n("Sqrt", ["s"], ["y"], name="bad")]
     score.case("refused: Sqrt", check_refused, after_lstm(lone, []), "'bad'", "Sqrt")
 
@@ -228,9 +243,12 @@ def check_keras_style(score):
     """What tf2onnx makes of Keras: batch-major, lengths from the shape, dense layers on flattened steps."""
     n = helper.make_node
     ints = lambda name, *values: constant(name, np.array(values, np.int64))
-    tensors = [constant("W", floats(1, 4 * H, I)), constant("R", floats(1, 4 * H, H)), constant("B", floats(1, 8 * H)),
-               constant("w", floats(H, 4)), constant("b", floats(4)), ints("0", 0), ints("1", 1), ints("2", 2),
-               ints("flat", -1, H), ints("four", 4), constant("first", np.array([0], np.int64)), ints("one_h", 1, 1, H)]
+    tensors = [constant("W", floats(1, 4 * H, I)), constant("R", floats(1, 4 * H, H)),
+               constant("B", floats(1, 8 * H)),
+               constant("w", floats(H, 4)), constant("b", floats(4)), ints("0", 0), ints("1", 1),
+               ints("2", 2),
+               ints("flat", -1, H), ints("four", 4), constant("first", np.array([0], np.int64)),
+               ints("one_h", 1, 1, H)]
     nodes = [n("Transpose", ["x"], ["xt"], perm=[1, 0, 2]), n("Shape", ["xt"], ["sh"]),
              n("Slice", ["sh", "0", "1"], ["steps"]), n("Slice", ["sh", "1", "2"], ["items"]),
              n("Expand", ["steps", "items"], ["long"]), n("Cast", ["long"], ["lengths"], to=6),
@@ -238,14 +256,17 @@ def check_keras_style(score):
              n("LSTM", ["xt", "W", "R", "B", "lengths", "h0", "h0"], ["Y", "Yh", "Yc"], hidden_size=H),
              n("Squeeze", ["Y", "1"], ["ys"]), n("Transpose", ["ys"], ["s"], perm=[1, 0, 2]),
              n("Reshape", ["s", "flat"], ["f"]), n("MatMul", ["f", "w"], ["m"]), n("Add", ["m", "b"], ["a"]),
-             n("Shape", ["s"], ["ss"]), n("Slice", ["ss", "0", "2"], ["lead"]), n("Concat", ["lead", "four"], ["to"], axis=0),
+             n("Shape", ["s"], ["ss"]), n("Slice", ["ss", "0", "2"], ["lead"]),
+             n("Concat", ["lead", "four"], ["to"], axis=0),
              n("Reshape", ["a", "to"], ["r"]), n("Softmax", ["r"], ["y"], axis=2)]
     model = model_of(nodes, tensors + [ints("hid", H)], ["batch", "time", I], opset=13)
     score.case("Keras style", check_model, model, floats(B, T, I, scale=1))
     frozen = model_of(nodes, tensors + [ints("hid", H)], [B, T, I], opset=13)
     score.case("Keras style, frozen sizes", check_model, frozen, floats(B, T, I, scale=1))
-    pooled = nodes[:10] + [n("Squeeze", ["Yh", "0"], ["h"]), n("MatMul", ["h", "w"], ["m"]), n("Add", ["m", "b"], ["y"])]
-    score.case("Keras style, last", check_model, model_of(pooled, tensors + [ints("hid", H)], ["batch", "time", I], opset=13),
+    pooled = nodes[:10] + [n("Squeeze", ["Yh", "0"], ["h"]), n("MatMul", ["h", "w"], ["m"]),
+                           n("Add", ["m", "b"], ["y"])]
+    score.case("Keras style, last", check_model, model_of(pooled, tensors + [ints("hid", H)],
+                                                          ["batch", "time", I], opset=13),
                floats(B, T, I, scale=1), out_axes="B")
     # One sequence without an axis for the batch, as nn.LSTM takes it.
     nodes = [n("Unsqueeze", ["x", "1"], ["xt"]), n("LSTM", ["xt", "W", "R", "B"], ["Y"], hidden_size=H),
@@ -253,7 +274,8 @@ def check_keras_style(score):
     x = floats(1, T, I, scale=1)
     score.case("no batch", check_model, model_of(nodes, tensors, ["time", I]), x, feeds={"x": x[0]})
     # Audio: channels before time.
-    nodes = [n("Transpose", ["x"], ["xt"], perm=[2, 0, 1]), n("LSTM", ["xt", "W", "R", "B"], ["Y"], hidden_size=H),
+    nodes = [n("Transpose", ["x"], ["xt"], perm=[2, 0, 1]), n("LSTM", ["xt", "W", "R", "B"], ["Y"],
+                                                              hidden_size=H),
              n("Transpose", ["Y"], ["Yt"], perm=[2, 0, 1, 3]), n("Squeeze", ["Yt", "2"], ["y"])]
     x = floats(B, T, I, scale=1)
     score.case("channels first", check_model, model_of(nodes, tensors, ["batch", I, "time"]), x,
@@ -294,20 +316,27 @@ def check_refusals(score):
     refusals = {
         "Erf": (after_lstm([n("Erf", ["s"], ["y"], name="bad")], []), "'bad'", "Erf"),
         "attribute": (cell("LSTM", output_sequence=1), "output_sequence", "LSTM", "'cell'"),
-        "domain": (after_lstm([n("Gelu", ["s"], ["y"], name="bad", domain="com.microsoft")], []), "com.microsoft"),
-        "W as input": (model_of([n("RNN", ["x", "W", "R"], ["y"], hidden_size=H)], [constant("R", floats(1, H, H))],
+        "domain": (after_lstm([n("Gelu", ["s"], ["y"], name="bad", domain="com.microsoft")], []),
+                   "com.microsoft"),
+        "W as input": (model_of([n("RNN", ["x", "W", "R"], ["y"], hidden_size=H)],
+                                [constant("R", floats(1, H, H))],
                                 [T, B, I], more_inputs=(helper.make_tensor_value_info("W", 1, [1, H, I]),)),
                        "graph's input 'W'", "RNN"),
         "Affine without numbers": (cell("RNN", activations=["Affine"]), "affine", "activation_alpha"),
-        "too many alphas": (cell("RNN", activations=["Elu"], activation_alpha=[1.0, 2.0]), "activation_alpha"),
+        "too many alphas": (cell("RNN", activations=["Elu"], activation_alpha=[1.0, 2.0]),
+                            "activation_alpha"),
         "short lengths": (cell("LSTM", lengths=[T, 2, T]), "sequence_lens"),
         "clip 0": (cell("LSTM", clip=0.0), "clip"),
         "hidden_size": (cell("LSTM", directions=2), "W"),
-        "first step": (after_lstm([n("Gather", ["s", "i"], ["y"], axis=1, name="bad")], [constant("i", np.array(0))]),
+        "first step": (after_lstm([n("Gather", ["s", "i"], ["y"], axis=1, name="bad")],
+                                  [constant("i", np.array(0))]),
                        "'bad'", "Gather"),
-        "two outputs": (after_lstm([n("Relu", ["s"], ["y"]), n("Tanh", ["s"], ["z"])], [], outputs=("y", "z")),
+        "two outputs": (after_lstm([n("Relu", ["s"], ["y"]), n("Tanh", ["s"], ["z"])], [],
+                                   outputs=("y", "z")),
                         "--spec", "'z'"),
         "cell state": (after_lstm([n("Relu", ["Yc"], ["y"], name="bad")], []), "'bad'", "Relu", "cell state"),
+        "state of a reverse direction": (after_lstm([n("Relu", ["Yh"], ["y"])], [], directions=2),
+                                         "'lstm'", "Y_h"),
         "If": (after_lstm([n("If", ["s"], ["y"], name="bad")], []), "'bad'", "If"),
     }
     for name, (model, *words) in refusals.items():

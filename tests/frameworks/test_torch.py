@@ -33,8 +33,9 @@ MEDIAN, MOST = 1.1, 2.0
 # dividing by it would measure the luck.
 ROUNDING = 2.0 ** -24
 
-# The largest of a few errors is mostly chance; of this many it says something about the arithmetic.
-LEAST_NUMBERS = 200
+# The largest of a few errors is mostly chance, and the steps of one sequence hand theirs on; so many
+# independent sequences and numbers say something about the arithmetic.
+LEAST_BATCH, LEAST_NUMBERS = 8, 2000
 
 
 class Case:
@@ -50,10 +51,9 @@ class Case:
             self.options["nonlinearity"] = rng.choice(["tanh", "relu"])
         self.hidden, self.directions = hidden, 2 if self.options["bidirectional"] else 1
         self.state = self.options.get("proj_size") or hidden
-        self.batch, self.steps = rng.choice([1, 2, 5, 9]), rng.choice([1, 2, 7, 20, 50, 100])
-        numbers = self.batch * self.steps * self.state * self.directions
-        if numbers < LEAST_NUMBERS:
-            self.steps *= -(-LEAST_NUMBERS // numbers)
+        self.steps = rng.choice([1, 2, 7, 20, 50, 100])
+        numbers = self.steps * self.state * self.directions
+        self.batch = max(LEAST_BATCH + rng.randrange(4), -(-LEAST_NUMBERS // numbers))
         self.given = rng.random() < 0.4
 
     def __str__(self):
@@ -140,7 +140,7 @@ def check(case, folder):
 
 def main():
     cases = int(sys.argv[1]) if len(sys.argv) > 1 else 240
-    seed = int(sys.argv[2]) if len(sys.argv) > 2 else random.randrange(1 << 30)
+    seed = int(sys.argv[2]) if len(sys.argv) > 2 else 1
     rng = random.Random(seed)
     torch.manual_seed(seed)
     torch.set_num_threads(1)

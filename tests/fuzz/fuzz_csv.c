@@ -66,7 +66,8 @@ static void check_written(const struct reader *reader)
     char line[CAPACITY * 20];
     size_t used = 0, n = reader->n < CAPACITY ? reader->n : CAPACITY;
     for (size_t i = 0; i < n; i++)
-        used += (size_t)snprintf(line + used, sizeof line - used, "%s%.9g", i ? "," : "", (double)reader->row[i]);
+        used += (size_t)snprintf(line + used, sizeof line - used, "%s%.9g", i ? "," : "",
+                                 (double)reader->row[i]);
     struct reader again;
     begin(&again, (const uint8_t *)line, used, sizeof line);
     demand(next(&again) == 1 && again.n == n, "a written row is read");

@@ -46,7 +46,8 @@ static void check_again(const struct tensor *tensor)
     if (tensor->count)
         memcpy(bytes + NPY_HEADER_BYTES, tensor->data, tensor->count * sizeof(float));
     demand(npy_read(bytes, n_bytes, &again, &error), error.text);
-    demand(again.rank == tensor->rank && memcmp(again.dims, tensor->dims, sizeof again.dims) == 0, "same shape");
+    demand(again.rank == tensor->rank && memcmp(again.dims, tensor->dims, sizeof again.dims) == 0,
+           "same shape");
     demand(!tensor->count || memcmp(again.data, tensor->data, tensor->count * sizeof(float)) == 0,
            "same numbers");
     tensor_free(&again);

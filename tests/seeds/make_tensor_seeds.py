@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Write the seeds of the fuzz targets npy, npz, csv and wav into the folders of those names beside this file."""
+"""Write the seeds of the fuzz targets npy, npz, csv and wav into folders of these names beside this file."""
 
 import io
 import pathlib
