@@ -182,7 +182,7 @@ static struct figures figures_of(struct bench_case *bench, const struct limits *
 {
     struct figures figures;
     const lstm_model_info *info = lstm_model_get_info(bench->model);
-    figures.threads = lstm_plan_get_threads(bench->plan);
+    figures.threads = lstm_plan_get_threads(bench->plan, bench->n_items, bench->steps);
     figures.steps = (double)bench->steps;
     figures.flops = (double)info->flops_per_step * figures.steps * (double)bench->n_items;
     figures.run = samples_summary(&bench->samples);

@@ -70,6 +70,7 @@ enum model_layer_type {
     MODEL_LAST = 48,
     MODEL_MEAN = 49,
     MODEL_MAX = 50,
+    MODEL_FIRST = 53,
     /* Numbered so that files may hold them one day; refused by name until then. */
     MODEL_CONV1D = 27,
     MODEL_MAGNITUDE = 28,
@@ -135,7 +136,7 @@ enum model_activation {
  * reshape    the output shape is the value's; the number of elements is the same
  * scale      y = x · scale + shift over the last dimension; tensors scale [n] or
  *            absent (1), shift [n] or absent (0), at least one of them
- * last, mean, max   one frame from all frames of a run
+ * last, mean, max, first   one frame from all frames of a run
  */
 enum {
     MODEL_RNN_HIDDEN = 0, MODEL_RNN_DIRECTION = 1, MODEL_RNN_FLAGS = 2, MODEL_RNN_CLIP = 3,

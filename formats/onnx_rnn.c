@@ -415,14 +415,12 @@ static bool give_final(struct onnx_import *import, const struct rnn *rnn, uint32
     out.axes[1] = rnn->batch_first ? directions : batch;
     out.axes[2] = (struct onnx_axis){AXIS_FEATURE, rnn->hidden};
     for (uint32_t d = 0; !rnn->step_by_step && d < rnn->n_directions; d++) {
-        if (d || rnn->direction == MODEL_REVERSED)
-            return onnx_fail(import, "its output Y_h is used: that of a reverse direction is the state at "
-                             "the first step, for which the model file has no layer");
+        uint32_t type = d || rnn->direction == MODEL_REVERSED ? MODEL_FIRST : MODEL_LAST;
         parts[d] = out;
         if (rnn->n_directions == 2 &&
             !onnx_emit_slice(import, &parts[d], rnn->batch_first, (const uint32_t[3]){d, 1, 1}))
             return false;
-        if (!onnx_emit_sequence(import, &parts[d], MODEL_LAST))
+        if (!onnx_emit_sequence(import, &parts[d], type))
             return false;
     }
     if (!rnn->step_by_step &&

@@ -11,7 +11,7 @@ struct machine machine_of(uint32_t lanes, uint32_t cores, size_t l1d, size_t l2,
 {
     struct machine machine = {.cores = cores ? cores : 1, .lanes = lanes, .l1d = l1d, .l2 = l2,
                               .l3 = l3, .l1_gbs = 290, .l2_gbs = 160, .l3_gbs = 29,
-                              .dram_gbs = 16, .fork_ns = 2500, .barrier_ns = 150, .fma_ns = 1.1,
+                              .dram_gbs = 16, .fork_ns = 3000, .barrier_ns = 200, .fma_ns = 1.1,
                               .cell_ns = 40};
     if (lanes == 1) { /* fmaf is a library call on most baselines */
         machine.gflops = 0.5;
@@ -115,7 +115,6 @@ double cost_model(const struct machine *machine, const struct layer_cost *layers
 struct split choose_split(const struct machine *machine, const struct layer_cost *layers,
                           size_t n_layers, size_t items, size_t steps, uint32_t threads)
 {
-    const double margin = 0.9;
     struct split best = {SPLIT_NONE, 1};
     double least = cost_model(machine, layers, n_layers, items, steps, best);
     const uint32_t most = threads < machine->cores ? threads : machine->cores;
@@ -125,7 +124,7 @@ struct split choose_split(const struct machine *machine, const struct layer_cost
             if (mode == SPLIT_ITEMS && n > items)
                 continue;
             const double cost = cost_model(machine, layers, n_layers, items, steps, split);
-            if (cost < margin * least) {
+            if (cost < (mode == SPLIT_TEAM ? 0.8 : 0.9) * least) {
                 least = cost;
                 best = split;
             }

@@ -64,8 +64,9 @@ double cost_layer(const struct machine *machine, const struct layer_cost *layer,
 double cost_model(const struct machine *machine, const struct layer_cost *layers, size_t n_layers,
                   size_t items, size_t steps, struct split split);
 
-/* Cheapest split that uses at most `threads`. A second thread must win by a tenth to be
- * taken: estimates err, and an idle core is worth something. */
+/* Cheapest split that uses at most `threads`. More threads must win by a tenth to be taken,
+ * and by a fifth where they wait for each other in every layer: estimates err, an idle core
+ * is worth something, and a core that others use too makes its team wait. */
 struct split choose_split(const struct machine *machine, const struct layer_cost *layers,
                           size_t n_layers, size_t items, size_t steps, uint32_t threads);
 

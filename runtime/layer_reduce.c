@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * last, mean, max: one frame from all frames of a run. Frames are folded in one by one
+ * last, mean, max, first: one frame from all frames of a run. Frames are folded in one by one
  * in order of time, so the result does not depend on how a run is cut into blocks.
  */
 #include <string.h>
@@ -37,6 +37,11 @@ static void fold_item(const struct plan_op *op, struct exec *exec, size_t item)
     const uint32_t type = op->layer->spec.type;
     if (type == MODEL_LAST) {
         memcpy(out, in[run->steps - 1], n * sizeof *out);
+        return;
+    }
+    if (type == MODEL_FIRST) {
+        if (run->done == 0)
+            memcpy(out, in[0], n * sizeof *out);
         return;
     }
     for (size_t t = 0; t < run->steps; t++) {
@@ -79,5 +84,10 @@ const struct layer_type layer_mean = {
 
 const struct layer_type layer_max = {
     .code = MODEL_MAX, .name = "max", .family = LAYER_REDUCER, .check = check,
+    .flops = flops, .run = run,
+};
+
+const struct layer_type layer_first = {
+    .code = MODEL_FIRST, .name = "first", .family = LAYER_REDUCER, .check = check,
     .flops = flops, .run = run,
 };

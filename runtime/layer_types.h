@@ -27,6 +27,6 @@ extern const struct layer_type layer_softmax, layer_layer_norm;
 extern const struct layer_type layer_concat, layer_slice, layer_reshape;
 
 /* layer_reduce.c */
-extern const struct layer_type layer_last, layer_mean, layer_max;
+extern const struct layer_type layer_last, layer_mean, layer_max, layer_first;
 
 #endif

@@ -16,7 +16,7 @@ static const struct layer_type *const types[] = {
     &layer_activation, &layer_softmax, &layer_layer_norm, &layer_add,      &layer_mul,
     &layer_concat,     &layer_slice,   &layer_reshape,   &layer_scale,     &layer_last,
     &layer_mean,       &layer_max,     &layer_conv1d,    &layer_magnitude, &layer_reverse,
-    &layer_temporal_conv,
+    &layer_temporal_conv, &layer_first,
 };
 
 const struct layer_type *layer_type_find(uint32_t code)

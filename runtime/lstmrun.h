@@ -179,8 +179,8 @@ LSTMRUN_API void lstm_plan_destroy(lstm_plan *plan);
 /* The plan in words, several lines, for a person. Owned by the plan. */
 LSTMRUN_API const char *lstm_plan_get_text(const lstm_plan *plan);
 
-/* Threads a run uses at the most. */
-LSTMRUN_API uint32_t lstm_plan_get_threads(const lstm_plan *plan);
+/* Threads that a run of `items` items, the longest of `steps` steps, uses. */
+LSTMRUN_API uint32_t lstm_plan_get_threads(const lstm_plan *plan, size_t items, size_t steps);
 
 /* Instruction set chosen: "avx512", "avx2", "neon" or "scalar". */
 LSTMRUN_API const char *lstm_plan_get_isa(const lstm_plan *plan);

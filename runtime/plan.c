@@ -329,14 +329,10 @@ const char *lstm_plan_get_text(const lstm_plan *plan)
     return plan->text;
 }
 
-uint32_t lstm_plan_get_threads(const lstm_plan *plan)
+uint32_t lstm_plan_get_threads(const lstm_plan *plan, size_t items, size_t steps)
 {
-    uint32_t most = 1;
-    for (size_t i = 0; i < SPLIT_ITEM_CLASSES; i++)
-        for (size_t s = 0; s < SPLIT_STEP_CLASSES; s++)
-            if (plan->splits.of[i][s].threads > most)
-                most = plan->splits.of[i][s].threads;
-    return most;
+    const struct split split = split_lookup(&plan->splits, items, steps);
+    return split.mode == SPLIT_ITEMS && split.threads > items ? (uint32_t)items : split.threads;
 }
 
 const char *lstm_plan_get_isa(const lstm_plan *plan)

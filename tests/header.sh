@@ -27,6 +27,9 @@ try() {
 
 try "C11, gcc" gcc -std=c11 -Wstrict-prototypes "$folder/use.c"
 try "C11, clang" clang -std=c11 -Wstrict-prototypes "$folder/use.c"
-try "C++11, g++" g++ -std=c++11 "$folder/use.cc"
-try "C++11, clang++" clang++ -std=c++11 "$folder/use.cc"
+if command -v g++ >/dev/null; then
+    try "C++11, g++" g++ -std=c++11 "$folder/use.cc"
+else
+    try "C++11, clang++" clang++ -std=c++11 "$folder/use.cc"
+fi
 exit $status

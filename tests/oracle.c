@@ -247,7 +247,8 @@ static void run_pooling(struct oracle *o, const struct oracle_layer *l, const do
     size_t n = l->out.size;
     for (size_t j = 0; j < n; j++) {
         double y = in[(l->layer.type == MODEL_LAST ? frames - 1 : 0) * n + j];
-        for (size_t t = 1; t < frames && l->layer.type != MODEL_LAST; t++) {
+        const bool all = l->layer.type == MODEL_MEAN || l->layer.type == MODEL_MAX;
+        for (size_t t = 1; t < frames && all; t++) {
             double x = in[t * n + j];
             y = l->layer.type == MODEL_MEAN ? oracle_round(o, y + x) : fmax(y, x);
         }
@@ -307,6 +308,7 @@ static void run_layer(struct oracle *o, struct oracle_layer *l, double *const *v
     case MODEL_GRU:
     case MODEL_RNN: oracle_run_recurrent(o, l, in, in_frames, out); break;
     case MODEL_LAST:
+    case MODEL_FIRST:
     case MODEL_MEAN:
     case MODEL_MAX: run_pooling(o, l, in, in_frames, out); break;
     default: run_frames(o, l, values, in_frames, out);

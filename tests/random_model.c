@@ -238,8 +238,10 @@ static uint32_t random_front(struct draft *draft)
 static void random_back(struct draft *draft)
 {
     if (!(draft->flags & RANDOM_STREAMS) && rng_chance(&draft->rng, 30)) {
-        uint32_t type = MODEL_LAST + rng_below(&draft->rng, 3);
-        note(draft, " %s", type == MODEL_LAST ? "last" : type == MODEL_MEAN ? "mean" : "max");
+        static const uint32_t types[] = {MODEL_LAST, MODEL_MEAN, MODEL_MAX, MODEL_FIRST};
+        static const char *const names[] = {"last", "mean", "max", "first"};
+        uint32_t which = rng_below(&draft->rng, 4), type = types[which];
+        note(draft, " %s", names[which]);
         draft->value = build_pooling(draft->builder, draft->value, type);
     }
     if (rng_chance(&draft->rng, 50))

@@ -46,7 +46,7 @@ uint32_t build_slice(struct model_builder *builder, uint32_t input, uint32_t axi
                      uint32_t count, uint32_t step);
 uint32_t build_reshape(struct model_builder *builder, uint32_t input, uint32_t rank,
                        const uint32_t *dims);
-/* MODEL_LAST, MODEL_MEAN, MODEL_MAX */
+/* MODEL_LAST, MODEL_MEAN, MODEL_MAX, MODEL_FIRST */
 uint32_t build_pooling(struct model_builder *builder, uint32_t input, uint32_t type);
 
 /* Standard and plausible alpha, beta for an activation. */

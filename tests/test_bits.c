@@ -205,7 +205,7 @@ static struct test_model large_model(uint32_t hidden, uint32_t direction, uint32
 static uint32_t threads_of(const struct test_model *model, const lstm_plan_options *options)
 {
     struct session s = session_open(model, options, 1, 1);
-    uint32_t threads = lstm_plan_get_threads(s.plan);
+    uint32_t threads = lstm_plan_get_threads(s.plan, options->items, options->steps);
     session_close(&s);
     return threads;
 }

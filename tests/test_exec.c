@@ -289,9 +289,10 @@ static uint32_t reshape_layer(struct model_builder *builder, struct rng *rng, ui
 static uint32_t pooling_layer(struct model_builder *builder, struct rng *rng, uint32_t rows,
                               uint32_t columns, uint32_t variant)
 {
-    uint32_t pooled = build_pooling(builder, 0, MODEL_LAST + variant % 3);
+    static const uint32_t types[] = {MODEL_LAST, MODEL_MEAN, MODEL_MAX, MODEL_FIRST};
+    uint32_t pooled = build_pooling(builder, 0, types[variant % 4]);
     (void)rows, (void)columns;
-    return variant < 3 ? pooled : build_dense(builder, rng, pooled, 7, MODEL_ACT_SIGMOID, true);
+    return variant < 4 ? pooled : build_dense(builder, rng, pooled, 7, MODEL_ACT_SIGMOID, true);
 }
 
 Test(exec, frame_and_pooling_layers)
@@ -304,7 +305,7 @@ Test(exec, frame_and_pooling_layers)
         {"dense", dense_layer, 12}, {"activation", activation_layer, MODEL_ACT_COUNT},
         {"row", row_layer, 6},      {"combine", combine_layer, 4},
         {"gain", gain_layer, 2},    {"slice", slice_layer, 6},
-        {"reshape", reshape_layer, 2}, {"pooling", pooling_layer, 6},
+        {"reshape", reshape_layer, 2}, {"pooling", pooling_layer, 8},
     };
     static const uint32_t columns[] = {1, 2, 3, 7, 8, 15, 16, 17, 31, 33, 64, 70};
     for (size_t l = 0; l < sizeof layers / sizeof *layers; l++)

@@ -103,6 +103,7 @@ static const struct bad_case bad_cases[] = {
     {64, MODEL_LAST, WORD, 0, 1},
     {64, MODEL_MEAN, WORD, 0, 1},
     {64, MODEL_MAX, WORD, 0, 1},
+    {64, MODEL_FIRST, WORD, 0, 1},
     {65, MODEL_LSTM, WORD, 4, 0x0002020c},
     {65, MODEL_LSTM, WORD, 4, 0x00ff0201},
     {65, MODEL_LSTM, WORD, 5, ONE_BITS}, /* the logistic function has no alpha */
@@ -128,6 +129,7 @@ static const struct bad_case bad_cases[] = {
     {66, MODEL_LAST, ONCE, 0, 0},
     {66, MODEL_MEAN, ONCE, 0, 0},
     {66, MODEL_MAX, ONCE, 0, 0},
+    {66, MODEL_FIRST, ONCE, 0, 0},
     {66, MODEL_MEAN, INPUT_ONCE, 0, 0},
     {101, MODEL_LSTM, WORD, 0, 0},
     {101, MODEL_LSTM, WORD, 0, 1 << 25},
@@ -196,6 +198,7 @@ static const struct bad_case bad_cases[] = {
     {248, MODEL_LAST, DIM, 0, 5},
     {249, MODEL_MEAN, DIM, 0, 5},
     {250, MODEL_MAX, RANK, 0, 2},
+    {253, MODEL_FIRST, DIM, 0, 5},
 };
 
 static uint32_t zeros(struct model_builder *builder, uint32_t rank, const uint32_t *dims)
@@ -271,6 +274,7 @@ static struct draft good_layer(uint32_t type)
         break;
     case MODEL_RESHAPE: spec->rank = 2, spec->dims[0] = 2, spec->dims[1] = 3; break;
     case MODEL_LAST:
+    case MODEL_FIRST:
     case MODEL_MEAN:
     case MODEL_MAX: spec->once = true; break;
     default: break;
@@ -326,7 +330,7 @@ Test(model, good_layers_open)
     static const uint32_t types[] = {
         MODEL_LSTM, MODEL_GRU, MODEL_RNN, MODEL_DENSE, MODEL_EMBEDDING, MODEL_ACTIVATION,
         MODEL_SOFTMAX, MODEL_LAYER_NORM, MODEL_ADD, MODEL_MUL, MODEL_CONCAT, MODEL_SLICE,
-        MODEL_RESHAPE, MODEL_SCALE, MODEL_LAST, MODEL_MEAN, MODEL_MAX,
+        MODEL_RESHAPE, MODEL_SCALE, MODEL_LAST, MODEL_MEAN, MODEL_MAX, MODEL_FIRST,
     };
     for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
         struct bad_case good = {0, types[i], NOTHING, 0, 0};

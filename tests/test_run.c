@@ -32,7 +32,7 @@ static struct test_model small_model(uint32_t hidden, uint32_t direction, uint32
 
 Test(run, zero_steps_touch_nothing)
 {
-    static const uint32_t poolings[] = {0, MODEL_LAST, MODEL_MEAN, MODEL_MAX};
+    static const uint32_t poolings[] = {0, MODEL_LAST, MODEL_MEAN, MODEL_MAX, MODEL_FIRST};
     for (int p = 0; p < 4; p++)
         for (uint32_t direction = 0; direction < 3; direction++) {
             struct test_model model = small_model(10, direction, poolings[p]);

@@ -39,17 +39,18 @@ struct total {
 static void report(const struct session *session, struct total done)
 {
     char all[32], one[32], opened[32], planned[32], batch[32] = "";
-    uint32_t threads = lstm_plan_get_threads(session->plan);
     if (session->args->quiet)
         return;
+    size_t a_call = session->chunk < done.steps ? session->chunk : done.steps;
+    uint32_t threads = lstm_plan_get_threads(session->plan, session->items, a_call);
     if (session->items > 1)
         snprintf(batch, sizeof batch, "%zu x ", session->items);
     double steps = (double)session->items * (double)done.steps;
-    fprintf(stderr, "%s%zu step%s in %s, %s a step; opened in %s, planned in %s; %s, %s%u thread%s\n", batch,
+    fprintf(stderr, "%s%zu step%s in %s, %s a step; opened in %s, planned in %s; %s, %u thread%s\n", batch,
             done.steps, done.steps == 1 ? "" : "s", run_time_text(done.seconds, all),
             run_time_text(done.seconds / steps, one), run_time_text(session->open_seconds, opened),
             run_time_text(session->plan_seconds, planned), lstm_plan_get_isa(session->plan),
-            threads == 1 ? "" : "up to ", threads, threads == 1 ? "" : "s");
+            threads, threads == 1 ? "" : "s");
 }
 
 /* ---- the sink ------------------------------------------------------------ */

@@ -87,7 +87,8 @@ static void print_timing(const struct session *session, struct samples *samples,
 {
     char opened[32], planned[32], cpu[32];
     const char *rate = lstm_model_find_metadata(session->model, "sample_rate");
-    uint32_t threads = lstm_plan_get_threads(session->plan);
+    size_t a_call = session->chunk < steps ? session->chunk : steps;
+    uint32_t threads = lstm_plan_get_threads(session->plan, session->items, a_call);
     double total = 0, run_cpu = samples->cpu / (double)samples->n_runs;
     for (size_t i = 0; i < samples->n_runs; i++)
         total += samples->runs[i];
@@ -104,9 +105,9 @@ static void print_timing(const struct session *session, struct samples *samples,
     double all_steps = (double)session->items * (double)steps;
     printf("%-11s %s a run, %.2f processors busy\n", "CPU time", run_time_text(run_cpu, cpu),
            samples->cpu / total);
-    printf("%-11s %.3g GFLOP/s, %.4g steps a second; %s, %s%u thread%s\n", "speed",
+    printf("%-11s %.3g GFLOP/s, %.4g steps a second; %s, %u thread%s\n", "speed",
            1e-9 * (double)session->info->flops_per_step * all_steps / median, all_steps / median,
-           lstm_plan_get_isa(session->plan), threads == 1 ? "" : "up to ", threads, threads == 1 ? "" : "s");
+           lstm_plan_get_isa(session->plan), threads, threads == 1 ? "" : "s");
     if (rate && strtod(rate, NULL) > 0)
         printf("%-11s %.4g times as fast as real time\n", "", all_steps / median / strtod(rate, NULL));
 }

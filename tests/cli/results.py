@@ -346,7 +346,8 @@ def timing(place):
     equal(result.err, "", "stderr of --time")
     result = place.run("m.bin", "x.bin", "-o", "y.bin")
     check(re.fullmatch(r"12 steps in \S+ [mu]?s, \S+ [mu]?s a step; opened in \S+ [mu]?s, "
-                       r"planned in \S+ [mu]?s; \w+, (1 thread|up to \d+ threads)\n", result.err), result.text())
+                       r"planned in \S+ [mu]?s; "
+                       r"\w+, (1 thread|\d+ threads)\n", result.err), result.text())
     equal(place.run("m.bin", "x.bin", "-o", "y.bin", "-q").err, "", "stderr with -q")
 
 

@@ -239,6 +239,10 @@ def check_written_out_norms(score, v):
     score.case("refused: Sqrt", check_refused, after_lstm(lone, []), "'bad'", "Sqrt")
 
 
+def nodes_from_x(recurrent):
+    return [helper.make_node("Transpose", ["x"], ["xt"], perm=[1, 0, 2]), recurrent]
+
+
 def check_keras_style(score):
     """What tf2onnx makes of Keras: batch-major, lengths from the shape, dense layers on flattened steps."""
     n = helper.make_node
@@ -268,6 +272,17 @@ def check_keras_style(score):
     score.case("Keras style, last", check_model, model_of(pooled, tensors + [ints("hid", H)],
                                                           ["batch", "time", I], opset=13),
                floats(B, T, I, scale=1), out_axes="B")
+    # The state that both directions end with: a reverse one ends at the first step.
+    nodes = [n("Transpose", ["Yh"], ["Yt"], perm=[1, 0, 2]), n("Reshape", ["Yt", "row"], ["h"]),
+             n("Relu", ["h"], ["y"])]
+    last_row = [ints("row", 0, -1)]
+    x = floats(B, T, I, scale=1)
+    both = n("LSTM", ["xt", "W", "R"], ["Y", "Yh"], hidden_size=H, direction="bidirectional")
+    back = n("LSTM", ["xt", "W", "R"], ["Y", "Yh"], hidden_size=H, direction="reverse")
+    for directions, node in ((2, both), (1, back)):
+        weights = [constant("W", floats(directions, 4 * H, I)), constant("R", floats(directions, 4 * H, H))]
+        score.case(f"final state, {directions} direction(s) with a reverse one", check_model,
+                   model_of(nodes_from_x(node) + nodes, weights + last_row, ["batch", "time", I]), x, out_axes="B")
     # One sequence without an axis for the batch, as nn.LSTM takes it.
     nodes = [n("Unsqueeze", ["x", "1"], ["xt"]), n("LSTM", ["xt", "W", "R", "B"], ["Y"], hidden_size=H),
              n("Squeeze", ["Y", "1"], ["s"]), n("Squeeze", ["s", "1"], ["y"])]
@@ -335,8 +350,6 @@ def check_refusals(score):
                                    outputs=("y", "z")),
                         "--spec", "'z'"),
         "cell state": (after_lstm([n("Relu", ["Yc"], ["y"], name="bad")], []), "'bad'", "Relu", "cell state"),
-        "state of a reverse direction": (after_lstm([n("Relu", ["Yh"], ["y"])], [], directions=2),
-                                         "'lstm'", "Y_h"),
         "If": (after_lstm([n("If", ["s"], ["y"], name="bad")], []), "'bad'", "If"),
     }
     for name, (model, *words) in refusals.items():
