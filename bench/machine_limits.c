@@ -46,7 +46,8 @@ static double clock_ghz(void)
 
 /* ---- fma ------------------------------------------------------------------------- */
 
-/* Twelve chains by name: an array of them would be left in memory by some compilers. */
+/* Twelve chains by name: an array of them would be left in memory by some compilers. KEEP
+ * hides where they start, or chains that start alike would be computed once. */
 #define EACH_CHAIN(DO) DO(0) DO(1) DO(2) DO(3) DO(4) DO(5) DO(6) DO(7) DO(8) DO(9) DO(10) DO(11)
 
 #if defined(__x86_64__)
@@ -61,6 +62,7 @@ __attribute__((target("avx512f"))) static void fma_avx512(void)
 {
     const __m512 x = _mm512_set1_ps(0.999f), y = _mm512_set1_ps(0.001f);
     EACH_CHAIN(START_512)
+    EACH_CHAIN(KEEP_512)
     for (int r = 0; r < FMA_ROUNDS; r++) {
         EACH_CHAIN(STEP_512)
     }
@@ -71,6 +73,7 @@ __attribute__((target("avx2,fma"))) static void fma_avx2(void)
 {
     const __m256 x = _mm256_set1_ps(0.999f), y = _mm256_set1_ps(0.001f);
     EACH_CHAIN(START_256)
+    EACH_CHAIN(KEEP)
     for (int r = 0; r < FMA_ROUNDS; r++) {
         EACH_CHAIN(STEP_256)
     }
@@ -85,6 +88,7 @@ static void fma_neon(void)
 {
     const float32x4_t x = vdupq_n_f32(0.999f), y = vdupq_n_f32(0.001f);
     EACH_CHAIN(START_128)
+    EACH_CHAIN(KEEP)
     for (int r = 0; r < FMA_ROUNDS; r++) {
         EACH_CHAIN(STEP_128)
     }
@@ -92,16 +96,17 @@ static void fma_neon(void)
 }
 #endif
 
+#define START_1(i) volatile float start##i = 1; float a##i = start##i;
+#define STEP_1(i) a##i = fmaf(a##i, 0.999f, 0.001f);
+#define KEEP_1(i) start##i = a##i;
+
 static void fma_scalar(void)
 {
-    float a[CHAINS];
-    for (int i = 0; i < CHAINS; i++)
-        a[i] = 1;
-    for (int r = 0; r < FMA_ROUNDS / 50; r++)
-        for (int i = 0; i < CHAINS; i++)
-            a[i] = fmaf(a[i], 0.999f, 0.001f);
-    for (int i = 0; i < CHAINS; i++)
-        __asm__ volatile("" : : "g"(a[i]));
+    EACH_CHAIN(START_1)
+    for (int r = 0; r < FMA_ROUNDS / 50; r++) {
+        EACH_CHAIN(STEP_1)
+    }
+    EACH_CHAIN(KEEP_1)
 }
 
 static const struct {
@@ -135,42 +140,60 @@ static double fma_gflops(const char *isa)
 
 /* ---- reading ------------------------------------------------------------------------ */
 
-typedef uint64_t line_part __attribute__((vector_size(16)));
-
-/* Sixteen bytes at a time from four places of a line: the load ports are the limit, not
- * the instructions. Lines in ascending or descending order. */
-static line_part sweep(const line_part *lines, size_t n_lines, int backwards)
-{
-    line_part a = {0}, b = {0}, c = {0}, d = {0};
-    for (size_t i = 0; i < n_lines; i++) {
-        const line_part *line = lines + 4 * (backwards ? n_lines - 1 - i : i);
-        a |= line[0];
-        b |= line[1];
-        c |= line[2];
-        d |= line[3];
+/* Four lines at a time in pieces of `bytes`, so that the load ports are the limit and not
+ * the instructions; in ascending or descending order. */
+#define SWEEP(name, bytes, attribute)                                                         \
+    typedef uint64_t name##_part __attribute__((vector_size(bytes)));                         \
+    attribute static void name(const void *memory, size_t n_fours, int backwards)             \
+    {                                                                                         \
+        enum { PARTS = 256 / bytes };                                                         \
+        name##_part sum[PARTS] = {0};                                                         \
+        for (size_t i = 0; i < n_fours; i++) {                                                \
+            const name##_part *line =                                                         \
+                (const name##_part *)memory + PARTS * (backwards ? n_fours - 1 - i : i);      \
+            for (int part = 0; part < PARTS; part++)                                          \
+                sum[part] |= line[part];                                                      \
+        }                                                                                     \
+        __asm__ volatile("" : : "m"(sum) : "memory");                                         \
     }
-    return a | b | c | d;
+
+SWEEP(sweep_16, 16, )
+#if defined(__x86_64__)
+SWEEP(sweep_32, 32, __attribute__((target("avx2"))))
+SWEEP(sweep_64, 64, __attribute__((target("avx512f"))))
+#endif
+
+typedef void sweep_function(const void *memory, size_t n_fours, int backwards);
+
+static sweep_function *widest_sweep(void)
+{
+#if defined(__x86_64__)
+    if (__builtin_cpu_supports("avx512f"))
+        return sweep_64;
+    if (__builtin_cpu_supports("avx2"))
+        return sweep_32;
+#endif
+    return sweep_16;
 }
 
 double limits_read_gbs(size_t n_bytes)
 {
-    const size_t n_lines = n_bytes / 64 ? n_bytes / 64 : 1;
-    const int passes = (int)(((size_t)64 << 20) / (n_lines * 64)) | 1;
-    line_part *lines = aligned_alloc(64, n_lines * 64);
+    const size_t n_fours = n_bytes / 256 ? n_bytes / 256 : 1;
+    const int passes = (int)(((size_t)64 << 20) / (n_fours * 256)) | 1;
+    sweep_function *sweep = widest_sweep();
+    void *lines = aligned_alloc(64, n_fours * 256);
     double best = INFINITY;
     if (!lines)
         return 0;
-    memset(lines, 1, n_lines * 64);
+    memset(lines, 1, n_fours * 256);
     for (int i = 0; i < TRIES; i++) {
         const double start = timing_wall_ns();
-        for (int pass = 0; pass < passes; pass++) {
-            line_part sum = sweep(lines, n_lines, pass & 1);
-            __asm__ volatile("" : : "m"(sum) : "memory");
-        }
+        for (int pass = 0; pass < passes; pass++)
+            sweep(lines, n_fours, pass & 1);
         best = smaller(best, timing_wall_ns() - start);
     }
     free(lines);
-    return (double)n_lines * 64 * passes / best;
+    return (double)n_fours * 256 * passes / best;
 }
 
 struct limits limits_measure(const char *isa)

@@ -8,11 +8,25 @@
 #include <stdbool.h>
 
 /* Tiles are written once with `rows` and the like as parameters and must become one
- * straight piece of code for each constant; what calls them must not be repeated. */
-#define ALWAYS_INLINE inline __attribute__((always_inline))
+ * straight piece of code for each constant; what calls them must not be repeated.
+ * FLATTEN: all that a function calls is part of it; a call would put sums in memory.
+ * With a sanitizer speed does not matter, and clang needs minutes for such functions. */
+#if defined(__SANITIZE_ADDRESS__)
+#define GATES_SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(undefined_behavior_sanitizer) || \
+    __has_feature(thread_sanitizer) || __has_feature(memory_sanitizer)
+#define GATES_SANITIZED 1
+#endif
+#endif
 #define NO_INLINE __attribute__((noinline))
-/* The same, and all that it calls is part of it: a call would put the sums in memory. */
+#ifdef GATES_SANITIZED
+#define ALWAYS_INLINE inline
+#define FLATTEN NO_INLINE
+#else
+#define ALWAYS_INLINE inline __attribute__((always_inline))
 #define FLATTEN __attribute__((noinline, flatten))
+#endif
 
 /* A value that is used several times must be loaded once: without this, gcc 12 makes
  * its load an operand of each use, which the load ports cannot feed. */

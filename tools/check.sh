@@ -17,7 +17,7 @@ log=$work/setup.log
 CHECK_PACKAGES="libcriterion-dev libomp-dev clang binutils make python3 python3-venv"
 CROSS_PACKAGES="gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user"
 ARM64_LIBRARIES="libcriterion-dev libjansson-dev libprotobuf-c-dev libzip-dev libsndfile1-dev libc6-dev libgomp1"
-PYTHON_PACKAGES="numpy scipy h5py safetensors onnx onnxruntime onnxscript keras"
+PYTHON_PACKAGES="numpy scipy h5py safetensors onnx onnxruntime onnxscript keras absl-py"
 
 usage() {
     cat <<EOF
@@ -224,7 +224,7 @@ suite_frameworks() {
         return
     fi
     say "frameworks: PyTorch, ONNX Runtime and Keras …"
-    "$LSTMRUN_PYTHON" tests/frameworks/run.py "$work/gcc" >"$work/frameworks.log" 2>&1 </dev/null
+    LSTMRUN_BUILD=$work/gcc "$LSTMRUN_PYTHON" tests/frameworks/run.py >"$work/frameworks.log" 2>&1 </dev/null
     logged frameworks "$work/frameworks.log" $?
 }
 
