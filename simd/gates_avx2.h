@@ -44,10 +44,12 @@ static ALWAYS_INLINE void low_store(float *p, vec x, const unsigned n)
 #include "simd/gates_x86.h"
 
 static ALWAYS_INLINE void tile_dot(struct tile *t, const float *weights, const float *const *x,
-                                   size_t k, const unsigned rows, const unsigned vecs)
+                                   size_t begin, size_t end, const unsigned rows,
+                                   const unsigned vecs)
 {
     const float *x0 = x[0], *x1 = x[rows > 1 ? 1 : 0], *x2 = x[rows > 2 ? 2 : 0];
-    for (size_t j = 0; j < k; j++) {
+    weights += begin * vecs * VEC_LANES;
+    for (size_t j = begin; j < end; j++) {
         const vec b0 = vec_set1(x0[j]), b1 = vec_set1(x1[j]), b2 = vec_set1(x2[j]);
 #define COLUMN(i) \
         if (vecs > i) { \

@@ -59,12 +59,14 @@ static ALWAYS_INLINE void row_fma(struct row *row, const struct row *weights, fl
 }
 
 static ALWAYS_INLINE void tile_dot(struct tile *t, const float *weights, const float *const *x,
-                                   size_t k, const unsigned rows, const unsigned vecs)
+                                   size_t begin, size_t end, const unsigned rows,
+                                   const unsigned vecs)
 {
 #define ROW_POINTER(i) const float *x##i = x[rows > i ? i : 0];
     TILE_ROWS(ROW_POINTER)
 #undef ROW_POINTER
-    for (size_t j = 0; j < k; j++) {
+    weights += begin * vecs * VEC_LANES;
+    for (size_t j = begin; j < end; j++) {
         struct row w;
 #define LOAD(i) \
         if (vecs > i) { \

@@ -33,10 +33,12 @@ struct group {
     DO(0, lane) DO(1, lane) DO(2, lane) DO(3, lane) DO(4, lane) DO(5, lane) DO(6, lane) DO(7, lane)
 
 static ALWAYS_INLINE void tile_dot(struct tile *t, const float *weights, const float *const *x,
-                                   size_t k, const unsigned rows, const unsigned vecs)
+                                   size_t begin, size_t end, const unsigned rows,
+                                   const unsigned vecs)
 {
     const float *x0 = x[0], *x1 = x[rows > 1 ? 1 : 0], *x2 = x[rows > 2 ? 2 : 0];
-    size_t j = 0;
+    size_t j = begin;
+    weights += begin * vecs * VEC_LANES;
 #define COLUMN(i, lane) \
     if (vecs > i) { \
         const vec w = vec_load(weights + i * VEC_LANES); \
@@ -52,11 +54,11 @@ static ALWAYS_INLINE void tile_dot(struct tile *t, const float *weights, const f
     EACH_VEC(COLUMN, lane) \
     weights += vecs * VEC_LANES;
 
-    for (; j + 4 <= k; j += 4) {
+    for (; j + 4 <= end; j += 4) {
         const vec b0 = vec_load(x0 + j), b1 = vec_load(x1 + j), b2 = vec_load(x2 + j);
         STEP(0) STEP(1) STEP(2) STEP(3)
     }
-    for (; j < k; j++) {
+    for (; j < end; j++) {
         const vec b0 = vec_set1(x0[j]), b1 = vec_set1(x1[j]), b2 = vec_set1(x2[j]);
         STEP(0)
     }
@@ -65,11 +67,12 @@ static ALWAYS_INLINE void tile_dot(struct tile *t, const float *weights, const f
 }
 
 static ALWAYS_INLINE void group_dot(struct group *g, const float *weights, const float *x,
-                                    size_t k, const struct group_shape shape)
+                                    size_t k, size_t begin, size_t end,
+                                    const struct group_shape shape)
 {
-    const float *w0 = weights, *w1 = weights + (shape.wide > 1 ? WIDE * k : 0);
-    const float *quarter = weights + shape.wide * WIDE * k;
-    size_t j = 0;
+    const float *w0 = weights + begin * WIDE, *w1 = w0 + (shape.wide > 1 ? WIDE * k : 0);
+    const float *quarter = weights + shape.wide * WIDE * k + begin * 16;
+    size_t j = begin;
 #define COLUMN_0(i, lane) \
     g->w[0].v[i] = vfmaq_laneq_f32(g->w[0].v[i], vec_load(w0 + i * VEC_LANES), b, lane);
 #define COLUMN_1(i, lane) \
@@ -94,11 +97,11 @@ static ALWAYS_INLINE void group_dot(struct group *g, const float *weights, const
         quarter += 16; \
     }
 
-    for (; j + 4 <= k; j += 4) {
+    for (; j + 4 <= end; j += 4) {
         const vec b = vec_load(x + j);
         STEP(0) STEP(1) STEP(2) STEP(3)
     }
-    for (; j < k; j++) {
+    for (; j < end; j++) {
         const vec b = vec_set1(x[j]);
         STEP(0)
     }

@@ -85,6 +85,95 @@ static ALWAYS_INLINE void row_store_some(const struct row *row, float *to, size_
 #undef STORE_SOME
 }
 
+/* ---- sums in blocks --------------------------------------------------------- */
+
+/* A block's sum starts from zero and is added to the total: errors grow with the length
+ * of a block and the number of blocks, not with k. Only a `chained` sum's first block
+ * goes on from the total itself. */
+
+static ALWAYS_INLINE void row_zero(struct row *row, const unsigned vecs)
+{
+#define ZERO(i) \
+    if (vecs > i) \
+        row->v[i] = vec_set1(0.0f);
+    ROW_VECS(ZERO)
+#undef ZERO
+}
+
+static ALWAYS_INLINE void row_add(struct row *row, const struct row *more, const unsigned vecs)
+{
+#define ADD(i) \
+    if (vecs > i) \
+        row->v[i] = vec_add(row->v[i], more->v[i]);
+    ROW_VECS(ADD)
+#undef ADD
+}
+
+static ALWAYS_INLINE size_t block_end(size_t begin, size_t k)
+{
+    const size_t block = simd_block(k);
+    return k - begin < block ? k : begin + block;
+}
+
+static ALWAYS_INLINE void tile_sum(struct tile *t, const float *weights, const float *const *x,
+                                   size_t k, const bool chained, const unsigned rows,
+                                   const unsigned vecs)
+{
+    size_t begin = 0;
+    if (chained) {
+        begin = block_end(0, k);
+        tile_dot(t, weights, x, 0, begin, rows, vecs);
+    }
+    for (size_t end; begin < k; begin = end) {
+        struct tile part;
+        end = block_end(begin, k);
+#define ZERO_ROW(i) \
+        if (rows > i) \
+            row_zero(&part.r[i], vecs);
+        TILE_ROWS(ZERO_ROW)
+#undef ZERO_ROW
+        tile_dot(&part, weights, x, begin, end, rows, vecs);
+#define ADD_ROW(i) \
+        if (rows > i) \
+            row_add(&t->r[i], &part.r[i], vecs);
+        TILE_ROWS(ADD_ROW)
+#undef ADD_ROW
+    }
+}
+
+static ALWAYS_INLINE void group_sum(struct group *g, const float *weights, const float *x, size_t k,
+                                    const bool chained, const struct group_shape shape)
+{
+    size_t begin = 0;
+    if (chained) {
+        begin = block_end(0, k);
+        group_dot(g, weights, x, k, 0, begin, shape);
+    }
+    for (size_t end; begin < k; begin = end) {
+        struct group part;
+        end = block_end(begin, k);
+#define ZERO_WIDE(i) \
+        if (shape.wide > i) \
+            row_zero(&part.w[i], WIDE / VEC_LANES);
+        GROUP_WIDES(ZERO_WIDE)
+#undef ZERO_WIDE
+        if (shape.half)
+            row_zero(&part.half, 32 / VEC_LANES);
+        if (shape.quarter)
+            row_zero(&part.quarter, 16 / VEC_LANES);
+        group_dot(&part, weights, x, k, begin, end, shape);
+#define ADD_WIDE(i) \
+        if (shape.wide > i) \
+            row_add(&g->w[i], &part.w[i], WIDE / VEC_LANES);
+        GROUP_WIDES(ADD_WIDE)
+#undef ADD_WIDE
+        if (shape.half)
+            row_add(&g->half, &part.half, 32 / VEC_LANES);
+        if (shape.quarter)
+            row_add(&g->quarter, &part.quarter, 16 / VEC_LANES);
+    }
+}
+
 /* ---- matrix product ------------------------------------------------------ */
 
 static ALWAYS_INLINE void gemm_start(struct row *row, const struct simd_gemm *a,
@@ -118,7 +207,11 @@ static ALWAYS_INLINE void gemm_tile(const struct simd_gemm *a, const struct span
         gemm_start(&t.r[i], a, s, out[i], vecs);
     TILE_ROWS(START)
 #undef START
-    tile_dot(&t, a->weights + s->first * a->k, a->x + row, a->k, rows, vecs);
+    const float *weights = a->weights + s->first * a->k;
+    if (a->accumulate)
+        tile_sum(&t, weights, a->x + row, a->k, false, rows, vecs);
+    else
+        tile_sum(&t, weights, a->x + row, a->k, true, rows, vecs);
 #define FINISH(i) \
     if (rows > i) \
         gemm_finish(&t.r[i], s, out[i], vecs);
@@ -168,7 +261,12 @@ static NO_INLINE void gemm_pair(const struct simd_gemm *a, const struct span *s)
     const struct span next = {.first = s->first + WIDE, .valid = WIDE, .width = WIDE};
     gemm_start(&g.w[0], a, s, out, WIDE / VEC_LANES);
     gemm_start(&g.w[1], a, &next, out, WIDE / VEC_LANES);
-    group_dot(&g, a->weights + s->first * a->k, a->x[0], a->k, (struct group_shape){2, 0, 0});
+    const float *weights = a->weights + s->first * a->k;
+    const struct group_shape shape = {2, 0, 0};
+    if (a->accumulate)
+        group_sum(&g, weights, a->x[0], a->k, false, shape);
+    else
+        group_sum(&g, weights, a->x[0], a->k, true, shape);
     gemm_finish(&g.w[0], s, out, WIDE / VEC_LANES);
     gemm_finish(&g.w[1], &next, out, WIDE / VEC_LANES);
 }
@@ -215,8 +313,8 @@ static ALWAYS_INLINE void lstm_tile(const struct simd_lstm *a, const struct span
     TILE_ROWS(START)
 #undef START
     if (!start)
-        tile_dot(&t, a->wx + s->first * a->n_x, a->x + item, a->n_x, rows, vecs);
-    tile_dot(&t, a->wh + s->first * a->n_h, a->h + item, a->n_h, rows, vecs);
+        tile_sum(&t, a->wx + s->first * a->n_x, a->x + item, a->n_x, true, rows, vecs);
+    tile_sum(&t, a->wh + s->first * a->n_h, a->h + item, a->n_h, false, rows, vecs);
 #define STORE(i) \
     if (rows > i) \
         row_store(&t.r[i], sums->z[i], vecs);
@@ -311,8 +409,8 @@ static ALWAYS_INLINE void lstm_group(const struct simd_lstm *a, size_t first,
         row_load(&g.quarter, start + (quarter - first), 16 / VEC_LANES);
 
     if (!a->xw)
-        group_dot(&g, a->wx + first * a->n_x, a->x[0], a->n_x, shape);
-    group_dot(&g, a->wh + first * a->n_h, a->h[0], a->n_h, shape);
+        group_sum(&g, a->wx + first * a->n_x, a->x[0], a->n_x, true, shape);
+    group_sum(&g, a->wh + first * a->n_h, a->h[0], a->n_h, false, shape);
 
     float *c = a->c[0], *h = a->h_out[0];
     size_t unit = first / 4;

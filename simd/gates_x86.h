@@ -29,14 +29,16 @@ static ALWAYS_INLINE void panel_fma(struct row *row, const float *weights, vec x
 }
 
 static ALWAYS_INLINE void group_dot(struct group *g, const float *weights, const float *x,
-                                    size_t k, const struct group_shape shape)
+                                    size_t k, size_t begin, size_t end,
+                                    const struct group_shape shape)
 {
-#define WIDE_POINTER(i) const float *w##i = weights + (shape.wide > i ? i * WIDE * k : 0);
+#define WIDE_POINTER(i) const float *w##i = weights + begin * WIDE + (shape.wide > i ? i * WIDE * k : 0);
     GROUP_WIDES(WIDE_POINTER)
 #undef WIDE_POINTER
-    const float *half = weights + shape.wide * WIDE * k;
-    const float *quarter = half + (shape.half ? 32 * k : 0);
-    for (size_t j = 0; j < k; j++) {
+    const float *half = weights + shape.wide * WIDE * k + begin * 32;
+    const float *quarter =
+        weights + (shape.wide * WIDE + (shape.half ? 32 : 0)) * k + begin * 16;
+    for (size_t j = begin; j < end; j++) {
         const vec b = vec_set1(x[j]);
 #define WIDE_FMA(i) \
         if (shape.wide > i) { \

@@ -320,15 +320,26 @@ struct gemm_case {
     struct rows *x, *start, *want, *got;
 };
 
+/* The order of a sum as kernels.h has it. */
+static float block_sum(float total, const float *weights, const float *x, size_t k, bool chained)
+{
+    const size_t block = simd_block(k);
+    for (size_t begin = 0; begin < k; begin += block) {
+        float sum = chained && !begin ? total : 0;
+        for (size_t j = begin; j < k && j < begin + block; j++)
+            sum = fmaf(weights[j], x[j], sum);
+        total = chained && !begin ? sum : total + sum;
+    }
+    return total;
+}
+
 static void gemm_reference(struct gemm_case *c)
 {
     rows_copy(c->want, c->start);
     for (size_t r = 0; r < c->rows; r++) {
         for (size_t j = 0; j < c->n; j++) {
-            float sum = c->accumulate ? c->start->at[r][j] : c->w.bias[j];
-            for (size_t k = 0; k < c->k; k++)
-                sum = fmaf(c->w.clean[j * c->k + k], c->x->at[r][k], sum);
-            c->want->at[r][j] = sum;
+            const float start = c->accumulate ? c->start->at[r][j] : c->w.bias[j];
+            c->want->at[r][j] = block_sum(start, c->w.clean + j * c->k, c->x->at[r], c->k, !c->accumulate);
         }
     }
 }
@@ -434,12 +445,8 @@ static float lstm_act(const struct run *run, enum simd_act act, float z)
 
 static float lstm_gate(const struct lstm_case *c, size_t item, size_t row)
 {
-    float z = c->wx.bias[row];
-    for (size_t k = 0; k < c->n_x; k++)
-        z = fmaf(c->wx.clean[row * c->n_x + k], c->x->at[item][k], z);
-    for (size_t k = 0; k < c->units; k++)
-        z = fmaf(c->wh.clean[row * c->units + k], c->h->at[item][k], z);
-    return z;
+    const float z = block_sum(c->wx.bias[row], c->wx.clean + row * c->n_x, c->x->at[item], c->n_x, true);
+    return block_sum(z, c->wh.clean + row * c->units, c->h->at[item], c->units, false);
 }
 
 static void lstm_reference(const struct run *run, struct lstm_case *c)
@@ -511,9 +518,7 @@ static void lstm_fill_xw(struct lstm_case *c, const struct simd_panels *panels, 
             float z = NAN;
             if (row_of[j] >= 0) {
                 const size_t row = (size_t)row_of[j];
-                z = c->wx.bias[row];
-                for (size_t k = 0; k < c->n_x; k++)
-                    z = fmaf(c->wx.clean[row * c->n_x + k], c->x->at[item][k], z);
+                z = block_sum(c->wx.bias[row], c->wx.clean + row * c->n_x, c->x->at[item], c->n_x, true);
             }
             c->xw->at[item][j] = z;
         }

@@ -14,6 +14,7 @@ import sys
 
 SYNTHESIS = re.compile(r"\[====\] Synthesis: Tested: (\d+) \| Passing: (\d+) \| Failing: (\d+)")
 CRITERION_SKIP = re.compile(r"^\[SKIP\]", re.MULTILINE)
+SKIP_LINE = re.compile(r"^(?:\[SKIP\]|skip ).*$", re.MULTILINE)
 SUMMARY = re.compile(r"^(\d+) passed, (\d+) failed(?:, (\d+) skipped)?", re.MULTILINE)
 LINES = [re.compile(f"^{word} ", re.MULTILINE) for word in ("ok", "not ok", "skip")]
 TAIL = 6000  # characters shown of a failed suite's output
@@ -59,6 +60,8 @@ def count_meson(path):
                 show(f"{entry['name']}: {entry['result']}", output)
             elif skipped:
                 show(f"{entry['name']}: skipped", output)
+            for line in SKIP_LINE.findall(output):
+                print(f"    {entry['name']}: {line}", file=sys.stderr)
     return total
 
 

@@ -108,6 +108,12 @@ void session_run(const struct session *s, lstm_stream *stream, const float *inpu
     session_run_items(s, &item, 1);
 }
 
+uint32_t test_rounds(uint32_t n)
+{
+    const char *quick = getenv("LSTMRUN_QUICK");
+    return quick && *quick ? (n + 4) / 5 : n;
+}
+
 float *test_floats(size_t n)
 {
     float *out = calloc(n ? n : 1, sizeof *out);

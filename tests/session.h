@@ -43,6 +43,10 @@ void session_run(const struct session *session, lstm_stream *stream, const float
                  size_t steps, float *output);
 void session_run_items(const struct session *session, const lstm_item *items, size_t n_items);
 
+/* How many of `n` random trials to do: a fifth where $LSTMRUN_QUICK is set, as it is for
+ * emulators and sanitizers (tests/meson.build). */
+uint32_t test_rounds(uint32_t n);
+
 /* calloc that aborts: [n] floats, at least one. */
 float *test_floats(size_t n);
 

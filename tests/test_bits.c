@@ -160,7 +160,7 @@ static size_t next_isa(const struct test_model *model, size_t i)
 
 Test(bits, instruction_sets)
 {
-    for (uint64_t seed = 1; seed <= 150; seed++) {
+    for (uint64_t seed = 1; seed < 1 + test_rounds(150); seed++) {
         struct batch b = batch_make(random_model(seed, 0), seed, 1 + seed % 9, 12);
         for (size_t i = next_isa(&b.model, 0); test_isa_names[i]; i = next_isa(&b.model, i + 1)) {
             lstm_plan_options options = options_of(test_isa_names[i], 1, b.n, 12);
@@ -174,7 +174,7 @@ Test(bits, instruction_sets)
 Test(bits, threads_and_hints)
 {
     static const size_t hints[][2] = {{0, 0}, {1, 1}, {1, 1000}, {32, 50}, {1000, 1}, {4096, 4096}};
-    for (uint64_t seed = 201; seed <= 240; seed++) {
+    for (uint64_t seed = 201; seed < 201 + test_rounds(40); seed++) {
         struct batch b = batch_make(random_model(seed, 0), seed, 7, 10);
         for (uint32_t threads = 1; threads <= 4; threads++)
             for (size_t h = 0; h < sizeof hints / sizeof *hints; h++) {
@@ -217,7 +217,7 @@ Test(bits, large_layers_on_threads)
         {256, MODEL_FORWARD, MODEL_GRU},  {275, MODEL_BIDIRECTIONAL, MODEL_RNN},
     };
     uint32_t most_threads = 0;
-    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+    for (size_t i = 0; i < test_rounds(sizeof shapes / sizeof *shapes); i++) {
         struct test_model model = large_model(shapes[i][0], shapes[i][1], shapes[i][2]);
         struct batch b = batch_make(model, i + 1, 9, 12);
         for (uint32_t threads = 1; threads <= 4; threads++)
@@ -237,7 +237,7 @@ Test(bits, large_layers_on_threads)
  * models of all kinds and each instruction set. */
 Test(bits, forced_threads)
 {
-    for (uint64_t seed = 601; seed <= 640; seed++) {
+    for (uint64_t seed = 601; seed < 601 + test_rounds(40); seed++) {
         struct batch b = batch_make(random_model(seed, 0), seed, 1 + seed % 7, 9);
         size_t isa = next_isa(&b.model, 0);
         for (struct forced forced = {0, 1}; forced.threads <= 4; forced.threads++)
@@ -255,7 +255,7 @@ Test(bits, forced_threads)
 
 Test(bits, every_batch_size)
 {
-    for (uint64_t seed = 301; seed <= 306; seed++) {
+    for (uint64_t seed = 301; seed < 301 + test_rounds(6); seed++) {
         struct batch b = batch_make(random_model(seed, seed % 2 ? RANDOM_PLAIN : 0), seed, MAX_ITEMS, 9);
         for (size_t n = 1; n <= MAX_ITEMS; n++) {
             lstm_plan_options options = options_of(NULL, 1 + n % 2, n, 9);
@@ -267,7 +267,7 @@ Test(bits, every_batch_size)
 
 Test(bits, every_position)
 {
-    for (uint64_t seed = 311; seed <= 314; seed++) {
+    for (uint64_t seed = 311; seed < 311 + test_rounds(4); seed++) {
         struct batch b = batch_make(random_model(seed, seed % 2 ? RANDOM_PLAIN : 0), seed, MAX_ITEMS, 7);
         for (size_t shift = 0; shift < MAX_ITEMS; shift++) {
             lstm_plan_options options = options_of(NULL, 1, 13, 7);
@@ -317,7 +317,7 @@ static void check_pieces(const struct batch *b, const lstm_plan_options *options
 
 Test(bits, pieces_of_streams)
 {
-    for (uint64_t seed = 401; seed <= 450; seed++) {
+    for (uint64_t seed = 401; seed < 401 + test_rounds(50); seed++) {
         struct batch b = batch_make(random_model(seed, RANDOM_STREAMS), seed, 1 + seed % 8, 40);
         for (size_t isa = next_isa(&b.model, 0); test_isa_names[isa];
              isa = next_isa(&b.model, isa + 1)) {
@@ -331,7 +331,7 @@ Test(bits, pieces_of_streams)
 /* One long sequence crosses every block that the library works in. */
 Test(bits, long_sequences)
 {
-    for (uint64_t seed = 501; seed <= 506; seed++) {
+    for (uint64_t seed = 501; seed < 501 + test_rounds(6); seed++) {
         struct batch b = batch_make(random_model(seed, RANDOM_STREAMS), seed, 3, 700);
         lstm_plan_options options = options_of(NULL, 2, 3, 700);
         check_rotated(&b, &options, 3, 0);
@@ -343,7 +343,7 @@ Test(bits, long_sequences)
 
 Test(bits, pieces_on_forced_threads)
 {
-    for (uint64_t seed = 511; seed <= 530; seed++) {
+    for (uint64_t seed = 511; seed < 511 + test_rounds(20); seed++) {
         struct batch b = batch_make(random_model(seed, RANDOM_STREAMS), seed, 1 + seed % 5, 20);
         for (uint32_t threads = 2; threads <= 4; threads++) {
             lstm_plan_options options = options_of(NULL, 0, 0, 0);
