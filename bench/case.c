@@ -21,12 +21,8 @@ static int open_problem(struct bench_case *bench, const char *word, lstm_error *
     struct problem problem;
     const char *end;
     size_t n_bytes;
-    if (!problem_parse(word, &problem, &end)) {
-        fprintf(stderr, "lstmbench: \"%s\": not a problem at \"%s\"; expected "
-                        "TYPE-tSTEPSnITEMScINPUTShUNITS[lLAYERS][b], as lstm-t100n1c40h64\n",
-                word, end);
-        return 0;
-    }
+    if (!problem_parse(word, &problem, &end))
+        return complain(word, "not a problem");
     problem_print(&problem, bench->name, sizeof bench->name);
     bench->n_items = problem.items;
     bench->steps = problem.steps;

@@ -14,9 +14,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include "bench/case.h"
 #include "bench/machine_limits.h"
+#include "bench/problem.h"
 
 enum { MAX_CASES = 256 };
 
@@ -65,6 +68,11 @@ static unsigned long take_number(struct argp_state *state, const char *text, uns
 
 static void add_name(struct argp_state *state, struct job *job, const char *name, int is_problem)
 {
+    struct problem problem;
+    const char *end;
+    if (is_problem && !problem_parse(name, &problem, &end))
+        argp_error(state, "\"%s\" is no problem from \"%s\" on; expected TYPE-tSTEPSnITEMScINPUTShUNITS"
+                   "[lLAYERS][b], as lstm-t100n1c40h64", name, end);
     if (job->n == MAX_CASES)
         argp_error(state, "more than %d cases", MAX_CASES);
     job->is_problem[job->n] = (char)is_problem;
@@ -104,7 +112,7 @@ static void pin(struct argp_state *state, const char *list)
         at = *end ? end + 1 : end;
     }
     if (sched_setaffinity(0, sizeof set, &set) != 0)
-        argp_failure(state, 1, errno, "--pin %s", list);
+        argp_error(state, "--pin %s: %s", list, strerror(errno));
 }
 
 static error_t parse(int key, char *argument, struct argp_state *state)
@@ -197,18 +205,18 @@ static void print_head(const struct limits *limits, const char *isa)
 {
     printf("%s: %.2f GHz, fma peak %.0f GFLOP/s on one core\n", isa, limits->clock_ghz,
            limits->fma_gflops);
-    printf("%-28s %4s %12s %12s %12s %9s %7s %6s %5s %s\n", "case", "thr", "ns/step", "min",
-           "p99", "GFLOP/s", "GB/s", "limit", "CPU", "bits");
+    printf("%-28s %4s %12s %12s %12s %9s %7s %6s %5s %6s %9s %9s\n", "case", "thr", "ns/step", "min",
+           "p99", "GFLOP/s", "GB/s", "limit", "CPU", "bits", "open us", "plan us");
 }
 
 static void print_case(const struct bench_case *bench, const struct figures *figures)
 {
     const char *bits = bench->bits < 0 ? "-" : bench->bits ? "same" : "DIFFER";
-    printf("%-28s %4u %12.1f %12.1f %12.1f %9.1f %7.1f %5.0f%% %5.2f %s\n", bench->name,
+    printf("%-28s %4u %12.1f %12.1f %12.1f %9.1f %7.1f %5.0f%% %5.2f %6s %9.1f %9.1f\n", bench->name,
            (unsigned)figures->threads, figures->run.median / figures->steps,
            figures->run.min / figures->steps, figures->run.p99 / figures->steps, figures->gflops,
            figures->weights_gbs, 100 * figures->limit_ns / figures->run.median, figures->cpu,
-           bits);
+           bits, bench->open_ns / 1e3, bench->plan_ns / 1e3);
 }
 
 static json_t *case_json(const struct bench_case *bench, const struct figures *figures)
@@ -236,13 +244,23 @@ static int time_all(struct bench_case *cases, const struct job *job)
     return 1;
 }
 
+/* Under another name first, so that a file is there whole or not at all. */
 static int write_json(json_t *all, const char *path)
 {
-    const int failed = strcmp(path, "-") == 0 ? json_dumpf(all, stdout, JSON_INDENT(1))
-                                              : json_dump_file(all, path, JSON_INDENT(1));
-    if (failed)
-        fprintf(stderr, "lstmbench: %s: cannot write\n", path);
-    return !failed;
+    char *beside = NULL;
+    int ok;
+    if (strcmp(path, "-") == 0)
+        return json_dumpf(all, stdout, JSON_INDENT(1)) == 0;
+    if (asprintf(&beside, "%s.%ld.tmp", path, (long)getpid()) < 0)
+        return 0;
+    errno = 0;
+    ok = json_dump_file(all, beside, JSON_INDENT(1)) == 0 && rename(beside, path) == 0;
+    if (!ok) {
+        fprintf(stderr, "lstmbench: %s: cannot be written: %s\n", path, strerror(errno));
+        remove(beside);
+    }
+    free(beside);
+    return ok;
 }
 
 static int report(struct bench_case *cases, const struct job *job)
@@ -256,6 +274,9 @@ static int report(struct bench_case *cases, const struct job *job)
         print_case(&cases[i], &figures);
         json_array_append_new(rows, case_json(&cases[i], &figures));
     }
+    struct rusage usage;
+    getrusage(RUSAGE_SELF, &usage);
+    printf("peak memory %.1f MiB\n", (double)usage.ru_maxrss / 1024);
     json_t *all = json_pack("{s:s,s:s,s:f,s:f,s:o}", "version", lstm_version(), "isa", isa,
                             "clock_ghz", limits.clock_ghz, "fma_gflops", limits.fma_gflops,
                             "cases", rows);

@@ -177,6 +177,7 @@ struct model_tensor {
 };
 
 struct model_layer {
+    uint64_t offset; /* of its record in the file, for messages */
     struct model_string name;
     uint32_t type;
     uint32_t n_inputs, n_tensors;

@@ -606,6 +606,7 @@ void model_get_layer(const struct model_view *view, uint32_t index, struct model
 {
     struct cursor cursor = record(view, LAYERS, index);
     memset(out, 0, sizeof *out);
+    out->offset = cursor.at;
     out->type = cursor_u32(&cursor);
     out->name = string_at(view, take_string(&cursor));
     struct cursor edges = record(view, EDGES, cursor_u32(&cursor));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * Estimates and choices. The constants are those measured on a server core at 3.7 GHz
- * (DESIGN §6); what matters is their proportion.
+ * (bench/lstmbench --limits prints a machine's own); what matters is their proportion.
  */
 #include "runtime/choose.h"
 
@@ -11,7 +11,7 @@ struct machine machine_of(uint32_t lanes, uint32_t cores, size_t l1d, size_t l2,
 {
     struct machine machine = {.cores = cores ? cores : 1, .lanes = lanes, .l1d = l1d, .l2 = l2,
                               .l3 = l3, .l1_gbs = 290, .l2_gbs = 160, .l3_gbs = 29,
-                              .dram_gbs = 16, .fork_ns = 3000, .barrier_ns = 200, .fma_ns = 1.1,
+                              .dram_gbs = 16, .fork_ns = 30000, .barrier_ns = 200, .fma_ns = 1.1,
                               .cell_ns = 40};
     if (lanes == 1) { /* fmaf is a library call on most baselines */
         machine.gflops = 0.5;
@@ -81,7 +81,7 @@ static double cost_step(const struct machine *machine, const struct layer_cost *
     if (hoisted)
         ahead = larger(items * layer->flops_x / machine->gflops / group,
                        sweep_ns(machine, layer->weight_bytes_x / group) * items / HOIST_ROWS);
-    return larger(work, latency) + ahead + (group > 1 ? machine->barrier_ns : 0);
+    return larger(work, latency) + ahead + (group > 1 ? machine->barrier_ns * group / 2 : 0);
 }
 
 double cost_layer(const struct machine *machine, const struct layer_cost *layer, size_t items,
@@ -115,6 +115,7 @@ double cost_model(const struct machine *machine, const struct layer_cost *layers
 struct split choose_split(const struct machine *machine, const struct layer_cost *layers,
                           size_t n_layers, size_t items, size_t steps, uint32_t threads)
 {
+    const double least_gain_ns = 30000;
     struct split best = {SPLIT_NONE, 1};
     double least = cost_model(machine, layers, n_layers, items, steps, best);
     const uint32_t most = threads < machine->cores ? threads : machine->cores;
@@ -124,7 +125,7 @@ struct split choose_split(const struct machine *machine, const struct layer_cost
             if (mode == SPLIT_ITEMS && n > items)
                 continue;
             const double cost = cost_model(machine, layers, n_layers, items, steps, split);
-            if (cost < (mode == SPLIT_TEAM ? 0.8 : 0.9) * least) {
+            if (cost < (mode == SPLIT_TEAM ? 0.8 : 0.9) * least && least - cost > least_gain_ns) {
                 least = cost;
                 best = split;
             }

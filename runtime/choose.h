@@ -25,7 +25,7 @@ struct machine {
     double l1_gbs, l2_gbs, l3_gbs, dram_gbs; /* read bandwidth */
     double act_ns;            /* one hidden unit's activations and cell update */
     double fork_ns;           /* waking a team for a run */
-    double barrier_ns;        /* one barrier among the awake */
+    double barrier_ns;        /* one barrier of two threads that are awake */
     double fma_ns, cell_ns;   /* latency of one fma; of a unit's activations and update */
 };
 
@@ -65,8 +65,9 @@ double cost_model(const struct machine *machine, const struct layer_cost *layers
                   size_t items, size_t steps, struct split split);
 
 /* Cheapest split that uses at most `threads`. More threads must win by a tenth to be taken,
- * and by a fifth where they wait for each other in every layer: estimates err, an idle core
- * is worth something, and a core that others use too makes its team wait. */
+ * and by a fifth where they wait for each other in every layer, and in any case by more than
+ * it takes to wake a sleeping thread: estimates err, an idle core is worth something, and a
+ * core that others use too makes its team wait. */
 struct split choose_split(const struct machine *machine, const struct layer_cost *layers,
                           size_t n_layers, size_t items, size_t steps, uint32_t threads);
 

@@ -65,6 +65,7 @@ lstm_status error_layer(lstm_error *error, uint32_t rule, const struct layer *la
               layer->type->name, layer->spec.name.n_bytes ? " \"" : "", layer->spec.name.text,
               layer->spec.name.n_bytes ? "\"" : "", what);
     error->rule = rule;
+    error->offset = layer->spec.offset;
     return LSTM_E_FORMAT;
 }
 

@@ -58,8 +58,8 @@ static uint64_t flops_dense(const struct lstm_model *model, const struct layer *
 }
 
 /* So few outputs leave a panel almost empty, and one chain of additions for each is
- * slow: they are summed in 16 lanes. The choice is part of the numbers (DESIGN §5), so it
- * depends on the layer's shape alone. */
+ * slow: they are summed in 16 lanes. The choice is part of the numbers, so it depends on
+ * the layer's shape alone. */
 static bool few_outputs(const struct layer *layer)
 {
     return outputs_of(layer) <= 4 && inputs_of(layer) >= 16;

@@ -16,6 +16,9 @@
  * workspaces. Objects made by *_create or *_open belong to the caller, who ends
  * them with the matching *_destroy or *_close; these accept NULL.
  *
+ * Pointers must not be NULL unless their function says otherwise. Where a NULL would be
+ * an easy mistake (an object that was never made) the answer is LSTM_E_ARG.
+ *
  * Functions that can fail return a status and, when `error` is not NULL, fill it
  * with a sentence for a person. Out parameters come last but for `error` and are
  * NULL after a failure. Strings returned belong to the object asked.
@@ -249,7 +252,9 @@ typedef struct lstm_item {
  *
  * Outputs must not overlap inputs, each other or streams; each stream appears once.
  * Allocates nothing, takes no lock and, with a plan of one thread, starts no thread:
- * fit for an audio callback. Denormals are flushed to zero during the call.
+ * fit for an audio callback. With more, OpenMP's threads serve the call and then wait for
+ * the next one; how (spinning for a while, or asleep at once) is OpenMP's to say, through
+ * OMP_WAIT_POLICY. Denormals are flushed to zero during the call.
  * LSTM_E_ARG (and nothing done) if the run is larger than the workspace was made
  * for, the workspace is another plan's, or an item with steps lacks a pointer or has a
  * stream of another model; otherwise LSTM_OK. */

@@ -42,8 +42,10 @@ static lstm_status check_layer(struct lstm_model *model, uint32_t index, lstm_er
     if (!layer->type) {
         error_set(error, LSTM_E_FORMAT, "layer %u: layer type %u is unknown to this version (%s)",
                   (unsigned)index, (unsigned)layer->spec.type, lstm_version());
-        if (error)
+        if (error) {
             error->rule = MODEL_RULE_TYPE;
+            error->offset = layer->spec.offset;
+        }
         return LSTM_E_FORMAT;
     }
     if (!layer->type->check)

@@ -83,6 +83,8 @@ lstm_status lstm_workspace_create(const lstm_plan *plan, size_t items, size_t st
     if (!workspace_out)
         return error_set(error, LSTM_E_ARG, "workspace_out is NULL");
     *workspace_out = NULL;
+    if (!plan)
+        return error_set(error, LSTM_E_ARG, "plan is NULL");
     items = items ? items : 1;
     const struct places at = places_of(plan, items, steps);
     struct lstm_workspace *workspace = calloc(1, sizeof *workspace);
@@ -195,7 +197,8 @@ static bool item_is_good(const lstm_plan *plan, const lstm_workspace *workspace,
 lstm_status lstm_run(const lstm_plan *plan, lstm_workspace *workspace, const lstm_item *items,
                      size_t n_items)
 {
-    if (workspace->plan != plan || n_items > workspace->max_items)
+    if (!plan || !workspace || workspace->plan != plan || n_items > workspace->max_items ||
+        (!items && n_items))
         return LSTM_E_ARG;
     for (size_t i = 0; i < n_items; i++)
         if (!item_is_good(plan, workspace, &items[i]))

@@ -45,6 +45,8 @@ lstm_status lstm_stream_create(const lstm_model *model, lstm_stream **stream_out
     if (!stream_out)
         return LSTM_E_ARG;
     *stream_out = NULL;
+    if (!model)
+        return LSTM_E_ARG;
     void *memory = memory_alloc(lstm_stream_bytes(model));
     if (!memory)
         return LSTM_E_NOMEM;

@@ -7,19 +7,16 @@
 #include "simd/cell_tmpl.h"
 #include "simd/kernels.h"
 
-/* total + Σ weights[k · width] · x[k] in blocks; a chained sum's first block goes on from
- * the total, every other one starts from zero. */
-static float sum_from(float total, const float *weights, uint32_t width, const float *x, size_t k,
-                      bool chained)
+/* total + Σ weights[k · width] · x[k], each block summed from zero */
+static float sum_from(float total, const float *weights, uint32_t width, const float *x, size_t k)
 {
     const size_t block = simd_block(k);
     for (size_t begin = 0; begin < k; begin += block) {
         const size_t end = k - begin < block ? k : begin + block;
-        const bool goes_on = chained && begin == 0;
-        float sum = goes_on ? total : 0.0f;
+        float sum = 0.0f;
         for (size_t j = begin; j < end; j++)
             sum = fmaf(weights[j * width], x[j], sum);
-        total = goes_on ? sum : total + sum;
+        total += sum;
     }
     return total;
 }
@@ -30,7 +27,7 @@ static void gemm_panel(const struct simd_gemm *a, size_t row, size_t first, uint
     float *out = a->out[row] + first;
     for (size_t j = 0; j < width && j < left; j++)
         out[j] = sum_from(a->accumulate ? out[j] : a->bias[first + j],
-                          a->weights + first * a->k + j, width, a->x[row], a->k, !a->accumulate);
+                          a->weights + first * a->k + j, width, a->x[row], a->k);
 }
 
 static void gemm_run(const struct simd_gemm *a)
@@ -50,8 +47,8 @@ static float lstm_gate(const struct simd_lstm *a, size_t item, size_t first, uin
     const size_t at = first + column;
     float z = a->xw ? a->xw[item][at] : a->bias[at];
     if (!a->xw)
-        z = sum_from(z, a->wx + first * a->n_x + column, width, a->x[item], a->n_x, true);
-    return sum_from(z, a->wh + first * a->n_h + column, width, a->h[item], a->n_h, false);
+        z = sum_from(z, a->wx + first * a->n_x + column, width, a->x[item], a->n_x);
+    return sum_from(z, a->wh + first * a->n_h + column, width, a->h[item], a->n_h);
 }
 
 static void lstm_panel(const struct simd_lstm *a, size_t item, size_t first, uint32_t width)

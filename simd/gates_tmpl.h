@@ -88,8 +88,7 @@ static ALWAYS_INLINE void row_store_some(const struct row *row, float *to, size_
 /* ---- sums in blocks --------------------------------------------------------- */
 
 /* A block's sum starts from zero and is added to the total: errors grow with the length
- * of a block and the number of blocks, not with k. Only a `chained` sum's first block
- * goes on from the total itself. */
+ * of a block and the number of blocks, not with k. */
 
 static ALWAYS_INLINE void row_zero(struct row *row, const unsigned vecs)
 {
@@ -116,15 +115,9 @@ static ALWAYS_INLINE size_t block_end(size_t begin, size_t k)
 }
 
 static ALWAYS_INLINE void tile_sum(struct tile *t, const float *weights, const float *const *x,
-                                   size_t k, const bool chained, const unsigned rows,
-                                   const unsigned vecs)
+                                   size_t k, const unsigned rows, const unsigned vecs)
 {
-    size_t begin = 0;
-    if (chained) {
-        begin = block_end(0, k);
-        tile_dot(t, weights, x, 0, begin, rows, vecs);
-    }
-    for (size_t end; begin < k; begin = end) {
+    for (size_t begin = 0, end; begin < k; begin = end) {
         struct tile part;
         end = block_end(begin, k);
 #define ZERO_ROW(i) \
@@ -142,14 +135,9 @@ static ALWAYS_INLINE void tile_sum(struct tile *t, const float *weights, const f
 }
 
 static ALWAYS_INLINE void group_sum(struct group *g, const float *weights, const float *x, size_t k,
-                                    const bool chained, const struct group_shape shape)
+                                    const struct group_shape shape)
 {
-    size_t begin = 0;
-    if (chained) {
-        begin = block_end(0, k);
-        group_dot(g, weights, x, k, 0, begin, shape);
-    }
-    for (size_t end; begin < k; begin = end) {
+    for (size_t begin = 0, end; begin < k; begin = end) {
         struct group part;
         end = block_end(begin, k);
 #define ZERO_WIDE(i) \
@@ -207,11 +195,7 @@ static ALWAYS_INLINE void gemm_tile(const struct simd_gemm *a, const struct span
         gemm_start(&t.r[i], a, s, out[i], vecs);
     TILE_ROWS(START)
 #undef START
-    const float *weights = a->weights + s->first * a->k;
-    if (a->accumulate)
-        tile_sum(&t, weights, a->x + row, a->k, false, rows, vecs);
-    else
-        tile_sum(&t, weights, a->x + row, a->k, true, rows, vecs);
+    tile_sum(&t, a->weights + s->first * a->k, a->x + row, a->k, rows, vecs);
 #define FINISH(i) \
     if (rows > i) \
         gemm_finish(&t.r[i], s, out[i], vecs);
@@ -261,12 +245,7 @@ static NO_INLINE void gemm_pair(const struct simd_gemm *a, const struct span *s)
     const struct span next = {.first = s->first + WIDE, .valid = WIDE, .width = WIDE};
     gemm_start(&g.w[0], a, s, out, WIDE / VEC_LANES);
     gemm_start(&g.w[1], a, &next, out, WIDE / VEC_LANES);
-    const float *weights = a->weights + s->first * a->k;
-    const struct group_shape shape = {2, 0, 0};
-    if (a->accumulate)
-        group_sum(&g, weights, a->x[0], a->k, false, shape);
-    else
-        group_sum(&g, weights, a->x[0], a->k, true, shape);
+    group_sum(&g, a->weights + s->first * a->k, a->x[0], a->k, (struct group_shape){2, 0, 0});
     gemm_finish(&g.w[0], s, out, WIDE / VEC_LANES);
     gemm_finish(&g.w[1], &next, out, WIDE / VEC_LANES);
 }
@@ -301,6 +280,25 @@ struct sums {
     size_t item, rows;
 };
 
+/* The two products of a step, over x and then over h; with the first done ahead only the
+ * second. A loop over them keeps one copy of a tile's code. */
+struct operands {
+    size_t begin;
+    const float *weights[2];
+    const float *const *rows[2];
+    size_t k[2];
+};
+
+static ALWAYS_INLINE struct operands operands_of(const struct simd_lstm *a, size_t first)
+{
+    return (struct operands){
+        .begin = a->xw ? 1 : 0,
+        .weights = {a->wx + first * a->n_x, a->wh + first * a->n_h},
+        .rows = {a->x, a->h},
+        .k = {a->n_x, a->n_h},
+    };
+}
+
 static ALWAYS_INLINE void lstm_tile(const struct simd_lstm *a, const struct span *s,
                                     struct sums *sums, const unsigned rows, const unsigned vecs)
 {
@@ -312,9 +310,9 @@ static ALWAYS_INLINE void lstm_tile(const struct simd_lstm *a, const struct span
         row_load(&t.r[i], (start ? start[i] : a->bias) + s->first, vecs);
     TILE_ROWS(START)
 #undef START
-    if (!start)
-        tile_sum(&t, a->wx + s->first * a->n_x, a->x + item, a->n_x, true, rows, vecs);
-    tile_sum(&t, a->wh + s->first * a->n_h, a->h + item, a->n_h, false, rows, vecs);
+    const struct operands operands = operands_of(a, s->first);
+    for (size_t i = operands.begin; i < 2; i++)
+        tile_sum(&t, operands.weights[i], operands.rows[i] + item, operands.k[i], rows, vecs);
 #define STORE(i) \
     if (rows > i) \
         row_store(&t.r[i], sums->z[i], vecs);
@@ -408,9 +406,9 @@ static ALWAYS_INLINE void lstm_group(const struct simd_lstm *a, size_t first,
     if (shape.quarter)
         row_load(&g.quarter, start + (quarter - first), 16 / VEC_LANES);
 
-    if (!a->xw)
-        group_sum(&g, a->wx + first * a->n_x, a->x[0], a->n_x, true, shape);
-    group_sum(&g, a->wh + first * a->n_h, a->h[0], a->n_h, false, shape);
+    const struct operands operands = operands_of(a, first);
+    for (size_t i = operands.begin; i < 2; i++)
+        group_sum(&g, operands.weights[i], operands.rows[i][0], operands.k[i], shape);
 
     float *c = a->c[0], *h = a->h_out[0];
     size_t unit = first / 4;

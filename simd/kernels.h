@@ -81,9 +81,7 @@ static inline size_t simd_block(size_t k)
 /* For every row r and column j of the panels [panel_begin, panel_end):
  *     s = accumulate ? out[r][j] : bias[j]
  *     for each block of simd_block(k) terms, ascending:
- *         the first one, unless accumulate:  s = fma(weights[j][k], x[r][k], s), k ascending
- *         any other:                         b = 0; b = fma(weights[j][k], x[r][k], b), k ascending;
- *                                            s = s + b
+ *         b = 0;  for k ascending: b = fma(weights[j][k], x[r][k], b);  s = s + b
  *     out[r][j] = s
  * Columns ≥ n_out are neither read nor written in `out`. `out` rows must not overlap x. */
 struct simd_gemm {
@@ -110,8 +108,8 @@ struct simd_gemm_kernel {
 
 /* One step of the standard cell (sigmoid, tanh, tanh; no peepholes, no clip) for
  * all items and the units of the panels [panel_begin, panel_end):
- *     z = xw ? xw[item][column] : bias[column] and the sum over x as in a product
- *     z = z and the sum over h as in a product that accumulates
+ *     z = xw ? xw[item][column] : bias[column] plus the sum over x as in a product
+ *     z = z plus the sum over h as in a product that accumulates
  *     i,f,o = sigmoid(z), g = tanh(z)
  *     c = fma(f, c, i·g);  h_out = o · tanh(c)
  * Panels are walked in descending order when `backwards`: what the last step left

@@ -321,14 +321,14 @@ struct gemm_case {
 };
 
 /* The order of a sum as kernels.h has it. */
-static float block_sum(float total, const float *weights, const float *x, size_t k, bool chained)
+static float block_sum(float total, const float *weights, const float *x, size_t k)
 {
     const size_t block = simd_block(k);
     for (size_t begin = 0; begin < k; begin += block) {
-        float sum = chained && !begin ? total : 0;
+        float sum = 0;
         for (size_t j = begin; j < k && j < begin + block; j++)
             sum = fmaf(weights[j], x[j], sum);
-        total = chained && !begin ? sum : total + sum;
+        total += sum;
     }
     return total;
 }
@@ -339,7 +339,7 @@ static void gemm_reference(struct gemm_case *c)
     for (size_t r = 0; r < c->rows; r++) {
         for (size_t j = 0; j < c->n; j++) {
             const float start = c->accumulate ? c->start->at[r][j] : c->w.bias[j];
-            c->want->at[r][j] = block_sum(start, c->w.clean + j * c->k, c->x->at[r], c->k, !c->accumulate);
+            c->want->at[r][j] = block_sum(start, c->w.clean + j * c->k, c->x->at[r], c->k);
         }
     }
 }
@@ -445,8 +445,8 @@ static float lstm_act(const struct run *run, enum simd_act act, float z)
 
 static float lstm_gate(const struct lstm_case *c, size_t item, size_t row)
 {
-    const float z = block_sum(c->wx.bias[row], c->wx.clean + row * c->n_x, c->x->at[item], c->n_x, true);
-    return block_sum(z, c->wh.clean + row * c->units, c->h->at[item], c->units, false);
+    const float z = block_sum(c->wx.bias[row], c->wx.clean + row * c->n_x, c->x->at[item], c->n_x);
+    return block_sum(z, c->wh.clean + row * c->units, c->h->at[item], c->units);
 }
 
 static void lstm_reference(const struct run *run, struct lstm_case *c)
@@ -518,7 +518,7 @@ static void lstm_fill_xw(struct lstm_case *c, const struct simd_panels *panels, 
             float z = NAN;
             if (row_of[j] >= 0) {
                 const size_t row = (size_t)row_of[j];
-                z = block_sum(c->wx.bias[row], c->wx.clean + row * c->n_x, c->x->at[item], c->n_x, true);
+                z = block_sum(c->wx.bias[row], c->wx.clean + row * c->n_x, c->x->at[item], c->n_x);
             }
             c->xw->at[item][j] = z;
         }
