@@ -3,6 +3,7 @@
  * Machine limits by small loops. Each keeps enough independent chains in flight that
  * only the unit under test can be the brake.
  */
+#define _DEFAULT_SOURCE
 #include "bench/machine_limits.h"
 
 #include <math.h>
@@ -11,6 +12,10 @@
 #include <string.h>
 
 #include "bench/timing.h"
+
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -176,16 +181,31 @@ static sweep_function *widest_sweep(void)
     return sweep_16;
 }
 
+/* On huge pages where there are any, as weights are: else address translation would be
+ * the limit that is measured. */
+static void *sweep_memory(size_t n_bytes)
+{
+    const size_t huge = (size_t)2 << 20;
+    void *memory = NULL;
+    if (posix_memalign(&memory, n_bytes < huge ? 64 : huge, n_bytes) != 0)
+        return NULL;
+#if defined(__linux__) && defined(MADV_HUGEPAGE)
+    if (n_bytes >= huge)
+        (void)madvise(memory, n_bytes, MADV_HUGEPAGE);
+#endif
+    memset(memory, 1, n_bytes);
+    return memory;
+}
+
 double limits_read_gbs(size_t n_bytes)
 {
     const size_t n_fours = n_bytes / 256 ? n_bytes / 256 : 1;
     const int passes = (int)(((size_t)64 << 20) / (n_fours * 256)) | 1;
     sweep_function *sweep = widest_sweep();
-    void *lines = aligned_alloc(64, n_fours * 256);
+    void *lines = sweep_memory(n_fours * 256);
     double best = INFINITY;
     if (!lines)
         return 0;
-    memset(lines, 1, n_fours * 256);
     for (int i = 0; i < TRIES; i++) {
         const double start = timing_wall_ns();
         for (int pass = 0; pass < passes; pass++)

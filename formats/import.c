@@ -16,11 +16,27 @@ const struct importer *const importers[] = {
     NULL,
 };
 
+__attribute__((format(printf, 3, 0)))
+static void fail(struct import_error *error, bool of_spec, const char *format, va_list args)
+{
+    vsnprintf(error->text, sizeof error->text, format, args);
+    error->of_spec = of_spec;
+}
+
 bool import_fail(struct import_error *error, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
-    vsnprintf(error->text, sizeof error->text, format, args);
+    fail(error, false, format, args);
+    va_end(args);
+    return false;
+}
+
+bool spec_fail(struct import_error *error, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    fail(error, true, format, args);
     va_end(args);
     return false;
 }

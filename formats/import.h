@@ -14,6 +14,7 @@
 
 struct import_error {
     char text[512]; /* names the place in the file and what was expected */
+    bool of_spec;   /* the file to name is the one of --spec */
 };
 
 struct import_source {
@@ -41,6 +42,10 @@ extern const struct importer *const importers[];
 
 /* printf into error->text; returns false so that callers can `return import_fail(…)`. */
 bool import_fail(struct import_error *error, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* The same where the mistake is in the spec. */
+bool spec_fail(struct import_error *error, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
 #endif

@@ -220,8 +220,8 @@ static bool read_spec(struct onnx_import *import, json_t *spec, const char **out
         while (i < n && strcmp(known[i], key) != 0)
             i++;
         if (i == n)
-            return import_fail(import->error, "spec $.%.60s: means nothing for ONNX, where the graph says "
-                               "it", key);
+            return spec_fail(import->error, "$.%.60s: means nothing for ONNX, where the graph says "
+                             "it", key);
     }
     *output_out = json_string_value(json_object_get(spec, "output"));
     return true;
@@ -237,7 +237,8 @@ static bool is_telling(const char *name)
     return name != NULL;
 }
 
-static bool set_metadata(struct onnx_import *import, struct model_builder *builder)
+static bool set_metadata(struct onnx_import *import, struct model_builder *builder,
+                         const struct metadata_sizes *sizes)
 {
     enum { MOST = 1000, LONGEST = 1 << 16, TOGETHER = 4 << 20 };
     const Onnx__ModelProto *model = import->model;
@@ -251,6 +252,7 @@ static bool set_metadata(struct onnx_import *import, struct model_builder *build
     }
     for (size_t i = 0; i < model->n_metadata_props; i++) {
         const Onnx__StringStringEntryProto *entry = model->metadata_props[i];
+        char reason[120];
         const char *key = onnx_clean_text(import, entry->key ? entry->key : "", 200, false);
         const char *value = onnx_clean_text(import, entry->value ? entry->value : "", LONGEST, true);
         if (!key || !value)
@@ -259,8 +261,10 @@ static bool set_metadata(struct onnx_import *import, struct model_builder *build
         if (i >= MOST || used > TOGETHER)
             return import_fail(import->error, "metadata_props has more than %d entries or %d bytes",
                                MOST, TOGETHER);
-        if (*key)
+        if (*key && metadata_check(key, value, sizes, reason, sizeof reason))
             model_set_metadata(builder, key, value);
+        else if (*key)
+            onnx_note(import, "metadata_props: '%.60s' is left out: %s", key, reason);
     }
     return true;
 }
@@ -269,6 +273,8 @@ static bool import_model(struct onnx_import *import, json_t *spec, struct model_
 {
     const char *output = NULL;
     const Onnx__GraphProto *graph = import->model->graph;
+    struct metadata_sizes sizes;
+    uint32_t last;
     if (!graph || graph->n_node == 0)
         return import_fail(import->error, "the file has no graph with nodes; it may be no ONNX model");
     if (graph->n_sparse_initializer)
@@ -277,10 +283,12 @@ static bool import_model(struct onnx_import *import, json_t *spec, struct model_
         !onnx_find_roles(import, output) || !onnx_understand(import))
         return false;
     import->node = NULL;
-    if (!set_metadata(import, builder) || !spec_set_metadata(spec, builder, import->error) ||
+    last = import->values[import->output].as.frames.value;
+    sizes = (struct metadata_sizes){onnx_frame_of(import, 0).size, onnx_frame_of(import, last).size};
+    if (!set_metadata(import, builder, &sizes) || !spec_set_metadata(spec, builder, &sizes, import->error) ||
         !onnx_flush(import, builder))
         return false;
-    model_set_output(builder, import->values[import->output].as.frames.value);
+    model_set_output(builder, last);
     return !import->no_memory || onnx_no_memory(import);
 }
 

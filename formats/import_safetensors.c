@@ -110,8 +110,8 @@ static bool order_by_spec(const struct torch_work *work, const json_t *order, js
     json_t *prefix;
     json_array_foreach(order, i, prefix) {
         if (!torch_modules_get(work->modules, json_string_value(prefix)))
-            return import_fail(work->error, "spec $.order[%zu]: the file has no module '%s'", i,
-                               json_string_value(prefix));
+            return spec_fail(work->error, "$.order[%zu]: the file has no module '%s'", i,
+                             json_string_value(prefix));
         if (!append(work, layers, "module", json_string_value(prefix)))
             return false;
     }
@@ -136,7 +136,7 @@ static bool take_place(const struct torch_work *work, const json_t *layers, size
         }
     }
     if (after && !found)
-        return import_fail(work->error, "spec $.take_after: the file has no module '%s'", after);
+        return spec_fail(work->error, "$.take_after: the file has no module '%s'", after);
     return true;
 }
 
@@ -176,8 +176,8 @@ static bool check_all_used(const struct torch_work *work, const json_t *layers)
     for (i = 0; good && i < work->modules->n_modules; i++) {
         const char *prefix = work->modules->modules[i].prefix;
         if (!json_object_get(used, prefix))
-            good = import_fail(work->error, "spec: the module '%s' is in the file, but not in the list of "
-                               "layers; use it, or name its tensors in \"ignore\"", prefix);
+            good = spec_fail(work->error, "the module '%s' is in the file, but not in the list of "
+                             "layers; use it, or name its tensors in \"ignore\"", prefix);
     }
     json_decref(used);
     return good;
@@ -207,7 +207,7 @@ static bool input_size(const struct torch_work *work, const struct torch_module 
                            "'lstm.weight_ih_l0' and 'fc.weight'");
     *size_out = size ? (uint32_t)json_integer_value(size) : first->input;
     if (*size_out == 0)
-        return import_fail(work->error, "spec $.input.size: 0, expected 1 or more");
+        return spec_fail(work->error, "$.input.size: 0, expected 1 or more");
     return true;
 }
 
@@ -219,13 +219,14 @@ static bool scale_of_mean(const struct torch_work *work, const float *mean, cons
     bool good = scale && shift ? true : torch_out_of_memory(work);
     for (uint32_t i = 0; good && i < n; i++) {
         if (std[i] <= 0)
-            good = import_fail(work->error, "spec $.input.std[%u]: %g, expected a number above 0", i,
-                               (double)std[i]);
+            good = spec_fail(work->error, "$.input.std[%u]: %g, expected a number above 0", i,
+                             (double)std[i]);
         else
             scale[i] = (float)(1.0 / (double)std[i]), shift[i] = (float)(-(double)mean[i] / (double)std[i]);
     }
     good = good && import_clean(work->source, "input.scale", scale, n, work->error) &&
            import_clean(work->source, "input.shift", shift, n, work->error);
+    work->error->of_spec = !good;
     if (good) {
         slots[0] = model_add_tensor(work->builder, "input.scale", 1, &n, scale);
         slots[1] = model_add_tensor(work->builder, "input.shift", 1, &n, shift);
@@ -285,17 +286,13 @@ static bool add_input(struct torch_work *work, const json_t *layers)
 {
     const json_t *input = json_object_get(work->spec, "input");
     const char *name = json_string_value(json_object_get(input, "name"));
-    const json_t *columns = json_object_get(input, "columns");
     const struct torch_module *first = first_module(work, layers);
     uint32_t size;
     if (!input_size(work, first, &size))
         return false;
     if (first && first->type == MODEL_EMBEDDING && is_normalised(input))
-        return import_fail(work->error, "spec $.input: the embedding '%s' reads whole numbers, which "
-                           "cannot be normalised", first->prefix);
-    if (columns && json_array_size(columns) != size)
-        return import_fail(work->error, "spec $.input.columns: %zu names for %u numbers",
-                           json_array_size(columns), size);
+        return spec_fail(work->error, "$.input: the embedding '%s' reads whole numbers, which "
+                         "cannot be normalised", first->prefix);
     model_set_input(work->builder, name ? name : "input", 1, &size);
     if (json_object_set_new(work->names, "input", json_integer(0)))
         return torch_out_of_memory(work);
@@ -315,9 +312,9 @@ static bool add_residual(struct torch_work *work)
     if (!torch_value(work, 0, &input) || !torch_value(work, work->current, &output))
         return false;
     if (output.once || output.size > input.size)
-        return import_fail(work->error, "spec $.residual: an output of %zu numbers %s cannot be joined by "
-                           "an input of %zu a step", output.size, output.once ? "a run" : "a step",
-                           input.size);
+        return spec_fail(work->error, "$.residual: an output of %zu numbers %s cannot be joined by "
+                         "an input of %zu a step", output.size, output.once ? "a run" : "a step",
+                         input.size);
     add.inputs[0] = work->current;
     add.dims[0] = slice.dims[0] = (uint32_t)output.size;
     if (output.size < input.size) {
@@ -337,18 +334,13 @@ static bool add_softmax(struct torch_work *work)
     return torch_add_softmax(work);
 }
 
-static bool check_labels(const struct torch_work *work)
+static bool set_metadata(const struct torch_work *work)
 {
-    const json_t *labels = json_object_get(work->spec, "labels");
-    struct model_value output;
-    if (!labels)
-        return true;
-    if (!torch_value(work, work->current, &output))
+    struct model_value input, output;
+    if (!torch_value(work, 0, &input) || !torch_value(work, work->current, &output))
         return false;
-    if (json_array_size(labels) != output.size)
-        return import_fail(work->error, "spec $.labels: %zu names for %zu outputs", json_array_size(labels),
-                           output.size);
-    return true;
+    return spec_set_metadata(work->spec, work->builder, &(struct metadata_sizes){input.size, output.size},
+                             work->error);
 }
 
 /* ---- the importer -------------------------------------------------------- */
@@ -365,8 +357,7 @@ static bool build(struct torch_work *work, const json_t *layers)
     json_array_foreach(layers, i, entry)
         if (!torch_add_entry(work, entry, i))
             return false;
-    return add_residual(work) && add_softmax(work) && check_labels(work) &&
-           spec_set_metadata(work->spec, work->builder, work->error);
+    return add_residual(work) && add_softmax(work) && set_metadata(work);
 }
 
 static bool build_from_modules(struct torch_work *work)
@@ -391,8 +382,8 @@ static bool import_with_spec(const struct import_source *source, const struct sa
                         .modules = &modules};
     bool good;
     if (json_object_get(spec, "output"))
-        return import_fail(error, "spec $.output: chooses an output of an ONNX graph; here the last layer "
-                           "is the output");
+        return spec_fail(error, "$.output: chooses an output of an ONNX graph; here the last layer "
+                         "is the output");
     if (!torch_modules_find(file, spec, &modules, error))
         return false;
     good = build_from_modules(&work);

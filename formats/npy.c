@@ -258,6 +258,13 @@ static uint64_t load(const uint8_t *at, unsigned n, bool big_endian)
     return word;
 }
 
+static double to_double(uint64_t word)
+{
+    double value;
+    memcpy(&value, &word, sizeof value);
+    return value;
+}
+
 static float from_float(uint64_t word, unsigned n)
 {
     if (n == 2)
@@ -268,8 +275,7 @@ static float from_float(uint64_t word, unsigned n)
         memcpy(&value, &bits, sizeof value);
         return value;
     }
-    double value;
-    memcpy(&value, &word, sizeof value);
+    double value = to_double(word);
     /* C leaves the conversion of a value out of f32's range undefined without IEEE's rules. */
     if (value > 0x1.fffffefffffffp127)
         return (float)(1.0 / 0.0);
@@ -320,6 +326,13 @@ void npy_get(const struct npy_header *header, const void *bytes, size_t first, s
     }
     for (size_t i = 0; i < n; i++)
         out[i] = element(header, data + (first + i) * header->element_bytes);
+}
+
+double npy_get_double(const struct npy_header *header, const void *bytes, size_t index)
+{
+    size_t place = header->fortran ? fortran_index(header, index) : index;
+    const uint8_t *at = (const uint8_t *)bytes + header->data_offset + place * header->element_bytes;
+    return to_double(load(at, header->element_bytes, header->big_endian));
 }
 
 bool npy_read(const void *bytes, size_t n_bytes, struct tensor *out, struct io_error *error)

@@ -29,6 +29,10 @@ bool npy_read_header(const void *bytes, size_t n_bytes, struct npy_header *out,
 void npy_get(const struct npy_header *header, const void *bytes, size_t first, size_t n,
              float *out);
 
+/* Element `index` with all its digits, to tell a number that f32 cannot hold from an
+ * infinity; of an array of kind 'f' and 8 bytes. */
+double npy_get_double(const struct npy_header *header, const void *bytes, size_t index);
+
 /* A whole file at once. */
 bool npy_read(const void *bytes, size_t n_bytes, struct tensor *out, struct io_error *error);
 

@@ -173,21 +173,12 @@ bool onnx_fold_unsqueeze(struct onnx_import *import)
 {
     const struct onnx_const *in = onnx_operand(import, 0);
     struct onnx_const out = *in;
-    const int64_t *axes;
-    uint32_t n, taken = 0;
-    if (!onnx_plain_list(import, 1, "axes", &axes, &n))
+    struct onnx_axes added;
+    if (!onnx_node_axes(import, in->rank, true, &added))
         return false;
-    if (!axes || in->rank + n > ONNX_MAX_AXES)
-        return onnx_fail(import, "needs axes, giving up to %d dimensions", ONNX_MAX_AXES);
-    out.rank = in->rank + n;
-    for (uint32_t i = 0; i < n; i++) {
-        uint32_t axis = onnx_axis_index(axes[i], out.rank);
-        if (axis == UINT32_MAX || taken >> axis & 1)
-            return onnx_fail(import, "axes has %" PRId64 ", out of range or twice", axes[i]);
-        taken |= UINT32_C(1) << axis;
-    }
+    out.rank = added.rank;
     for (uint32_t i = 0, k = 0; i < out.rank; i++)
-        out.dims[i] = taken >> i & 1 ? onnx_plain(1) : in->dims[k++];
+        out.dims[i] = added.bits >> i & 1 ? onnx_plain(1) : in->dims[k++];
     return onnx_give(import, 0, &out);
 }
 
@@ -195,20 +186,17 @@ bool onnx_fold_squeeze(struct onnx_import *import)
 {
     const struct onnx_const *in = onnx_operand(import, 0);
     struct onnx_const out = *in;
-    const int64_t *axes;
-    uint32_t n, gone = 0;
-    if (!onnx_plain_list(import, 1, "axes", &axes, &n))
+    struct onnx_axes gone;
+    if (!onnx_node_axes(import, in->rank, false, &gone))
         return false;
-    for (uint32_t i = 0; i < n; i++) {
-        uint32_t axis = onnx_axis_index(axes[i], in->rank);
-        if (axis == UINT32_MAX || !onnx_same(in->dims[axis], onnx_plain(1)))
-            return onnx_fail(import, "axis %" PRId64 " does not have the size 1", axes[i]);
-        gone |= UINT32_C(1) << axis;
-    }
     out.rank = 0;
-    for (uint32_t i = 0; i < in->rank; i++)
-        if (axes ? !(gone >> i & 1) : !onnx_same(in->dims[i], onnx_plain(1)))
+    for (uint32_t i = 0; i < in->rank; i++) {
+        bool one = onnx_same(in->dims[i], onnx_plain(1));
+        if (!one && gone.bits >> i & 1)
+            return onnx_fail(import, "axis %u does not have the size 1", i);
+        if (gone.given ? !(gone.bits >> i & 1) : !one)
             out.dims[out.rank++] = in->dims[i];
+    }
     return onnx_give(import, 0, &out);
 }
 

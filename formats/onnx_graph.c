@@ -210,9 +210,11 @@ static bool choose_output(struct onnx_import *import, const char *wanted)
     }
     if (!is_state)
         return false;
+    if (import->output == ONNX_ABSENT && wanted)
+        return spec_fail(import->error, "$.output: the graph has no output '%.80s'; its outputs: %s", wanted,
+                         names);
     if (import->output == ONNX_ABSENT)
-        return import_fail(import->error, "the graph has no output%s%.80s%s; its outputs: %s",
-                           wanted ? " '" : "", wanted ? wanted : "", wanted ? "'" : "", names);
+        return import_fail(import->error, "the graph has no output");
     if (!wanted && n_real > 1)
         return import_fail(import->error, "the graph has several outputs: %s; a model has one, choose it "
                            "with --spec {\"output\": \"NAME\"}", names);
@@ -461,8 +463,8 @@ bool onnx_understand(struct onnx_import *import)
     uint64_t furthest = 0;
     if (!read_declared(import, &declared))
         return false;
-    snprintf(best.text, sizeof best.text, "the input '%.80s' must be declared with the number of its "
-             "features (its last dimension)", import->values[import->input].name);
+    import_fail(&best, "the input '%.80s' must be declared with the number of its "
+                "features (its last dimension)", import->values[import->input].name);
     for (uint32_t i = 0; i < 4; i++) {
         const char *axes = (declared.is_int ? int_axes : float_axes)[declared.rank - 1][i];
         onnx_arena_release(&import->arena, mark);

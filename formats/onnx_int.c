@@ -207,3 +207,23 @@ uint32_t onnx_axis_index(int64_t axis, uint32_t rank)
         return UINT32_MAX;
     return (uint32_t)(axis < 0 ? axis + rank : axis);
 }
+
+bool onnx_node_axes(struct onnx_import *import, uint32_t rank, bool adds, struct onnx_axes *out)
+{
+    const int64_t *axes;
+    uint32_t n;
+    if (!onnx_plain_list(import, 1, "axes", &axes, &n))
+        return false;
+    *out = (struct onnx_axes){.given = axes != NULL, .rank = rank};
+    if (adds && (!axes || n > ONNX_MAX_AXES - rank))
+        return onnx_fail(import, "needs axes, giving up to %d dimensions", ONNX_MAX_AXES);
+    if (adds)
+        out->rank += n;
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t axis = onnx_axis_index(axes[i], out->rank);
+        if (axis == UINT32_MAX || out->bits >> axis & 1)
+            return onnx_fail(import, "axes has %" PRId64 ", out of range or twice", axes[i]);
+        out->bits |= UINT32_C(1) << axis;
+    }
+    return true;
+}

@@ -214,6 +214,17 @@ bool onnx_plain_list(struct onnx_import *import, uint32_t i, const char *name,
 /* -rank ≤ axis < rank to an index; UINT32_MAX if it is none. */
 uint32_t onnx_axis_index(int64_t axis, uint32_t rank);
 
+/* The axes that the node at hand has as input 1 or attribute "axes", as bits. */
+struct onnx_axes {
+    bool given;
+    uint32_t rank; /* that they count in */
+    uint32_t bits;
+};
+
+/* They count in `rank` axes, and with `adds` in those that there will be with them. False:
+ * one is out of range or there twice. */
+bool onnx_node_axes(struct onnx_import *import, uint32_t rank, bool adds, struct onnx_axes *out);
+
 /* ---- onnx_const.c -------------------------------------------------------- */
 
 size_t onnx_extent(const struct onnx_const *c, uint32_t axis); /* stored elements along it */

@@ -105,21 +105,12 @@ bool onnx_lay_unsqueeze(struct onnx_import *import)
 {
     const struct onnx_frames *in = &onnx_input(import, 0)->as.frames;
     struct onnx_frames out = *in;
-    const int64_t *axes;
-    uint32_t n, taken = 0;
-    if (!onnx_plain_list(import, 1, "axes", &axes, &n))
+    struct onnx_axes added;
+    if (!onnx_node_axes(import, in->n_axes, true, &added))
         return false;
-    if (!axes || in->n_axes + n > ONNX_MAX_AXES)
-        return onnx_fail(import, "needs axes, giving up to %d dimensions", ONNX_MAX_AXES);
-    out.n_axes += n;
-    for (uint32_t i = 0; i < n; i++) {
-        uint32_t axis = onnx_axis_index(axes[i], out.n_axes);
-        if (axis == UINT32_MAX || taken >> axis & 1)
-            return onnx_fail(import, "axes has %" PRId64 ", out of range or twice", axes[i]);
-        taken |= UINT32_C(1) << axis;
-    }
+    out.n_axes = added.rank;
     for (uint32_t i = 0, k = 0; i < out.n_axes; i++)
-        out.axes[i] = taken >> i & 1 ? (struct onnx_axis){AXIS_FEATURE, 1} : in->axes[k++];
+        out.axes[i] = added.bits >> i & 1 ? (struct onnx_axis){AXIS_FEATURE, 1} : in->axes[k++];
     onnx_set_frames(onnx_output(import, 0), &out);
     return true;
 }
@@ -128,21 +119,18 @@ bool onnx_lay_squeeze(struct onnx_import *import)
 {
     const struct onnx_frames *in = &onnx_input(import, 0)->as.frames;
     struct onnx_frames out = *in;
-    const int64_t *axes;
-    uint32_t n, gone = 0;
-    if (!onnx_plain_list(import, 1, "axes", &axes, &n))
+    struct onnx_axes gone;
+    if (!onnx_node_axes(import, in->n_axes, false, &gone))
         return false;
-    for (uint32_t i = 0; i < n; i++) {
-        uint32_t axis = onnx_axis_index(axes[i], in->n_axes);
-        if (axis == UINT32_MAX || !may_drop(import, &in->axes[axis]))
-            return onnx_fail(import, "axes has %" PRId64 ", which is out of range, larger than 1, or "
-                             "the batch or time at a size that is not fixed to 1", axes[i]);
-        gone |= UINT32_C(1) << axis;
-    }
     out.n_axes = 0;
-    for (uint32_t i = 0; i < in->n_axes; i++)
-        if (axes ? !(gone >> i & 1) : !may_drop(import, &in->axes[i]))
+    for (uint32_t i = 0; i < in->n_axes; i++) {
+        bool droppable = may_drop(import, &in->axes[i]);
+        if (!droppable && gone.bits >> i & 1)
+            return onnx_fail(import, "axes has %u, which is larger than 1, or the batch or time at a size "
+                             "that is not fixed to 1", i);
+        if (gone.given ? !(gone.bits >> i & 1) : !droppable)
             out.axes[out.n_axes++] = in->axes[i];
+    }
     onnx_set_frames(onnx_output(import, 0), &out);
     return true;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * Operators that take parts of values or join them: along features anything, along time
- * the whole, the last step, the mean or the maximum.
+ * the whole, the first or last step, the mean or the maximum.
  */
 #include "formats/onnx_internal.h"
 
@@ -31,6 +31,13 @@ static bool is_last_step(const struct onnx_import *import, struct onnx_int index
            (import->frozen_time && onnx_same(index, onnx_plain(import->frozen_time - 1)));
 }
 
+static bool is_first_step(const struct onnx_import *import, struct onnx_int index)
+{
+    return onnx_same(index, onnx_plain(0)) ||
+           onnx_same(index, (struct onnx_int){.factor = -1, .times = 1}) ||
+           (import->frozen_time && onnx_same(index, onnx_plain(-import->frozen_time)));
+}
+
 /* With inputs for the states, a sequence of 1 is how a graph that is called step by step
  * was exported: its only step is every step. */
 static bool runs_step_by_step(const struct onnx_import *import)
@@ -38,19 +45,28 @@ static bool runs_step_by_step(const struct onnx_import *import)
     return import->frozen_time == 1 && import->has_states;
 }
 
-static bool take_last(struct onnx_import *import, struct onnx_frames *frames, uint32_t axis, bool keep)
-{
-    if (!runs_step_by_step(import) && !onnx_emit_sequence(import, frames, MODEL_LAST))
-        return false;
-    reduce_axis(frames, axis, keep);
-    return true;
-}
-
 static bool refuse_steps(struct onnx_import *import)
 {
-    return onnx_fail(import, "takes some steps of the sequence; only all of them or the last one are "
-                     "supported (a graph with a node for each step was unrolled by its exporter: "
+    return onnx_fail(import, "takes some steps of the sequence; only all of them, the first or the last one "
+                     "are supported (a graph with a node for each step was unrolled by its exporter: "
                      "torch.onnx.export with dynamo=False keeps the recurrent node)");
+}
+
+static bool take_step(struct onnx_import *import, struct onnx_frames *frames, uint32_t axis,
+                      struct onnx_int index, bool keep)
+{
+    bool last = is_last_step(import, index);
+    if (!last && !is_first_step(import, index))
+        return refuse_steps(import);
+    if (!runs_step_by_step(import)) {
+        if (last && onnx_same(index, onnx_plain(0)))
+            onnx_note(import, "the graph was exported for sequences of one step: step 0 is taken for the last "
+                      "one of any sequence");
+        if (!onnx_emit_sequence(import, frames, last ? MODEL_LAST : MODEL_FIRST))
+            return false;
+    }
+    reduce_axis(frames, axis, keep);
+    return true;
 }
 
 /* ---- slice --------------------------------------------------------------- */
@@ -68,12 +84,15 @@ static bool slice_time(struct onnx_import *import, struct onnx_frames *frames,
 {
     struct onnx_range to_end = *r;
     struct onnx_int size = onnx_axis_size(frames->axes[r->axis]);
+    bool first, last;
     to_end.start = onnx_plain(0);
     if (is_whole(r, size, import->frozen_time))
         return true;
-    if (!is_last_step(import, r->start) || !is_whole(&to_end, size, import->frozen_time))
+    first = onnx_same(r->start, onnx_plain(0)) && onnx_same(r->end, onnx_plain(1)) && r->step > 0;
+    last = is_last_step(import, r->start) && is_whole(&to_end, size, import->frozen_time);
+    if (!first && !last)
         return refuse_steps(import);
-    return take_last(import, frames, r->axis, true);
+    return take_step(import, frames, r->axis, r->start, true);
 }
 
 static bool slice_features(struct onnx_import *import, struct onnx_frames *frames,
@@ -214,9 +233,7 @@ bool onnx_lay_gather(struct onnx_import *import)
     } else if (indices->count != 1) {
         return refuse_steps(import);
     } else if (out.axes[axis].kind == AXIS_TIME) {
-        if (!is_last_step(import, indices->ints[0]))
-            return refuse_steps(import);
-        if (!take_last(import, &out, axis, indices->rank == 1))
+        if (!take_step(import, &out, axis, indices->ints[0], indices->rank == 1))
             return false;
     } else if (out.axes[axis].kind == AXIS_BATCH && import->frozen_batch == 1 &&
                onnx_is_plain(indices->ints[0])) {
@@ -311,22 +328,16 @@ bool onnx_lay_reduce(struct onnx_import *import)
 {
     struct onnx_frames out = onnx_input(import, 0)->as.frames;
     bool keep = onnx_attribute_int(import, "keepdims", 1) != 0;
-    const int64_t *axes;
-    uint32_t n, gone = 0;
-    if (!onnx_plain_list(import, 1, "axes", &axes, &n))
+    struct onnx_axes gone;
+    if (!onnx_node_axes(import, out.n_axes, false, &gone))
         return false;
-    if (!axes || n == 0)
+    if (gone.bits == 0)
         return onnx_fail(import, "needs axes: over everything is not supported");
-    for (uint32_t i = 0; i < n; i++) {
-        uint32_t axis = onnx_axis_index(axes[i], out.n_axes);
-        if (axis == UINT32_MAX || gone >> axis & 1)
-            return onnx_fail(import, "axes has %" PRId64 ", out of range or twice", axes[i]);
-        if (!reduce_one(import, &out, axis))
+    for (uint32_t i = 0; i < out.n_axes; i++)
+        if (gone.bits >> i & 1 && !reduce_one(import, &out, i))
             return false;
-        gone |= UINT32_C(1) << axis;
-    }
     for (uint32_t i = out.n_axes; i-- > 0 && !keep;)
-        if (gone >> i & 1)
+        if (gone.bits >> i & 1)
             remove_axis(&out, i);
     onnx_set_frames(onnx_output(import, 0), &out);
     return true;

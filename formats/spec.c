@@ -37,11 +37,11 @@ struct spec_key {
     const char *const *words;
 };
 
-static const char *const takes[] = {"last", "mean", "max", NULL};
+static const char *const takes[] = {"last", "mean", "max", "first", NULL};
 static const char *const module_types[] = {"lstm", "gru", "rnn", "dense", "embedding", "layer_norm",
                                            NULL};
-static const char *const layer_types[] = {"activation", "softmax", "last", "mean", "max", "add", "mul",
-                                          "concat", "slice", "scale", NULL};
+static const char *const layer_types[] = {"activation", "softmax", "last", "mean", "max", "first", "add",
+                                          "mul", "concat", "slice", "scale", NULL};
 
 static const struct spec_key module_keys[] = {
     {"type", SPEC_WORD, NULL, module_types}, {"activation", SPEC_ACTIVATION, NULL, NULL},
@@ -110,7 +110,7 @@ static bool refuse(const struct path *path, const char *expected, struct import_
 {
     char text[200];
     path_text(path, text, sizeof text);
-    return import_fail(error, "spec %s: expected %s", text, expected);
+    return spec_fail(error, "%s: expected %s", text, expected);
 }
 
 bool spec_clean_text(const char *text, bool lines)
@@ -143,32 +143,32 @@ static void list_keys(const struct spec_key *keys, char *text, size_t n_text)
         used += (size_t)snprintf(text + used, n_text - used, "%s%s", used ? ", " : "", keys->name);
 }
 
-static bool check_object(const struct spec_key *keys, json_t *object, const struct path *path,
-                         struct import_error *error)
+/* The row of an object's member at `path`; NULL: refused. */
+static const struct spec_key *find_key(const struct spec_key *keys, const struct path *path,
+                                       struct import_error *error)
 {
-    const char *name;
-    json_t *value;
-    if (!json_is_object(object))
-        return refuse(path, "an object", error);
-    json_object_foreach(object, name, value) {
-        const struct path here = {path, name, 0};
-        const struct spec_key *key = keys;
-        while (key->name && strcmp(key->name, name) != 0)
-            key++;
-        if (!key->name) {
-            char where[200], known[240];
-            path_text(&here, where, sizeof where);
-            list_keys(keys, known, sizeof known);
-            return import_fail(error, "spec %s: unknown key; known are %s", where, known);
-        }
-        if (!check_value(key, value, &here, error))
-            return false;
-    }
-    return true;
+    char where[200], known[240];
+    for (const struct spec_key *key = keys; key->name; key++)
+        if (strcmp(key->name, path->key) == 0)
+            return key;
+    path_text(path, where, sizeof where);
+    list_keys(keys, known, sizeof known);
+    spec_fail(error, "%s: unknown key; known are %s", where, known);
+    return NULL;
 }
 
-static bool check_map(const struct spec_key *inner, json_t *object, const struct path *path,
-                      struct import_error *error)
+/* The one row of a map's values, whatever their key. */
+static const struct spec_key *any_key(const struct spec_key *inner, const struct path *path,
+                                      struct import_error *error)
+{
+    if (spec_clean_text(path->key, false))
+        return inner;
+    refuse(path, "a key without control characters", error);
+    return NULL;
+}
+
+static bool check_members(const struct spec_key *row, json_t *object, const struct path *path,
+                          struct import_error *error)
 {
     const char *name;
     json_t *value;
@@ -176,9 +176,9 @@ static bool check_map(const struct spec_key *inner, json_t *object, const struct
         return refuse(path, "an object", error);
     json_object_foreach(object, name, value) {
         const struct path here = {path, name, 0};
-        if (!spec_clean_text(name, false))
-            return refuse(&here, "a key without control characters", error);
-        if (!check_value(inner, value, &here, error))
+        const struct spec_key *member = row->type == SPEC_MAP ? any_key(row->inner, &here, error)
+                                                              : find_key(row->inner, &here, error);
+        if (!member || !check_value(member, value, &here, error))
             return false;
     }
     return true;
@@ -254,8 +254,8 @@ static bool check_value(const struct spec_key *key, json_t *value, const struct 
     static const struct spec_key number = {"", SPEC_NUMBER, NULL, NULL};
     static const struct spec_key name = {"", SPEC_NAME, NULL, NULL};
     switch (key->type) {
-    case SPEC_OBJECT: return check_object(key->inner, value, path, error);
-    case SPEC_MAP: return check_map(key->inner, value, path, error);
+    case SPEC_OBJECT:
+    case SPEC_MAP: return check_members(key, value, path, error);
     case SPEC_LIST: return check_list(key->inner, value, path, error);
     case SPEC_NAMES: return check_list(&name, value, path, error);
     case SPEC_NUMBERS:
@@ -283,9 +283,9 @@ static bool check_rules(const json_t *object, const char *path, const struct spe
     for (; rules->key; rules++) {
         bool other = json_object_get(object, rules->other) != NULL;
         if (json_object_get(object, rules->key) && other != rules->needed)
-            return import_fail(error, "spec %s.%s: %s \"%s\"", path, rules->key,
-                               rules->needed ? "needs also" : "cannot be given together with",
-                               rules->other);
+            return spec_fail(error, "%s.%s: %s \"%s\"", path, rules->key,
+                             rules->needed ? "needs also" : "cannot be given together with",
+                             rules->other);
     }
     return true;
 }
@@ -304,13 +304,14 @@ static bool check_together(const json_t *spec, struct import_error *error)
 
 bool spec_read(const char *text, size_t n_bytes, json_t **spec_out, struct import_error *error)
 {
+    static const struct spec_key root = {"", SPEC_OBJECT, root_keys, NULL};
     static const struct json_limits limits = {8, 1 << 20};
     char reason[160];
     json_t *spec = text ? json_text_parse(text, n_bytes, limits, reason, sizeof reason) : json_object();
     *spec_out = NULL;
     if (!spec)
-        return import_fail(error, "spec: %s", text ? reason : "out of memory");
-    if (!check_object(root_keys, spec, NULL, error) || !check_together(spec, error)) {
+        return text ? spec_fail(error, "%s", reason) : import_fail(error, "out of memory");
+    if (!check_value(&root, spec, NULL, error) || !check_together(spec, error)) {
         json_decref(spec);
         return false;
     }
@@ -320,63 +321,90 @@ bool spec_read(const char *text, size_t n_bytes, json_t **spec_out, struct impor
 
 /* ---- what the importers take from it ------------------------------------- */
 
+/* Where metadata goes, and the sizes that it must fit. */
+struct target {
+    struct model_builder *builder;
+    struct metadata_sizes sizes;
+    struct import_error *error;
+};
+
+/* `place` is the value's in the spec. */
+static bool set_text(const struct target *target, const char *place, const char *key, const char *text)
+{
+    char reason[120];
+    if (!metadata_check(key, text, &target->sizes, reason, sizeof reason))
+        return spec_fail(target->error, "%.100s: %s", place, reason);
+    model_set_metadata(target->builder, key, text);
+    return true;
+}
+
 /* Names one a line, as FORMAT.md has "labels". */
-static bool set_lines(struct model_builder *builder, const char *key, const json_t *names,
-                      struct import_error *error)
+static bool set_lines(const struct target *target, const char *place, const char *key, const json_t *names)
 {
     size_t i, n_bytes = 1;
     json_t *name;
     char *lines, *end;
+    bool good;
+    if (!names)
+        return true;
     json_array_foreach(names, i, name)
         n_bytes += json_string_length(name) + 1;
-    if (n_bytes == 1)
-        return true;
-    lines = end = malloc(n_bytes);
+    lines = end = calloc(n_bytes, 1);
     if (!lines)
-        return import_fail(error, "out of memory");
+        return import_fail(target->error, "out of memory");
     json_array_foreach(names, i, name)
         end += sprintf(end, "%s%s", i ? "\n" : "", json_string_value(name));
-    model_set_metadata(builder, key, lines);
+    good = set_text(target, place, key, lines);
     free(lines);
+    return good;
+}
+
+static bool set_map(const struct target *target, json_t *map)
+{
+    const char *key;
+    json_t *value;
+    json_object_foreach(map, key, value) {
+        char place[100];
+        if (!*key)
+            return spec_fail(target->error, "$.metadata: a key is empty");
+        snprintf(place, sizeof place, "$.metadata.%.60s", key);
+        if (!set_text(target, place, key, json_string_value(value)))
+            return false;
+    }
     return true;
 }
 
-bool spec_set_metadata(const json_t *spec, struct model_builder *builder, struct import_error *error)
+bool spec_set_metadata(const json_t *spec, struct model_builder *builder,
+                       const struct metadata_sizes *sizes, struct import_error *error)
 {
     static const char *const texts[] = {"name", "author", "license", "description"};
+    const struct target target = {builder, *sizes, error};
     const json_t *rate = json_object_get(spec, "sample_rate");
-    const char *key;
-    json_t *value;
-    json_object_foreach(json_object_get(spec, "metadata"), key, value) {
-        if (!*key)
-            return import_fail(error, "spec $.metadata: a key is empty");
-        model_set_metadata(builder, key, json_string_value(value));
-    }
+    char number[40];
+    if (!set_map(&target, json_object_get(spec, "metadata")))
+        return false;
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         const char *text = json_string_value(json_object_get(spec, texts[i]));
         if (text)
             model_set_metadata(builder, texts[i], text);
     }
-    if (rate) {
-        char text[40];
-        snprintf(text, sizeof text, "%.9g", json_number_value(rate));
-        model_set_metadata(builder, "sample_rate", text);
-    }
-    return set_lines(builder, "labels", json_object_get(spec, "labels"), error) &&
-           set_lines(builder, "input_names",
-                     json_object_get(json_object_get(spec, "input"), "columns"), error);
+    snprintf(number, sizeof number, "%.9g", json_number_value(rate));
+    return (!rate || set_text(&target, "$.sample_rate", "sample_rate", number)) &&
+           set_lines(&target, "$.labels", "labels", json_object_get(spec, "labels")) &&
+           set_lines(&target, "$.input.columns", "input_names",
+                     json_object_get(json_object_get(spec, "input"), "columns"));
 }
 
 float *spec_numbers(const json_t *value, const char *path, uint32_t count, struct import_error *error)
 {
     float *numbers;
     if (json_is_array(value) && json_array_size(value) != count) {
-        import_fail(error, "spec %s: %zu numbers, expected %u", path, json_array_size(value), count);
+        spec_fail(error, "%s: %zu numbers, expected %u", path, json_array_size(value), count);
         return NULL;
     }
     numbers = calloc(count, sizeof *numbers);
     if (!numbers) {
-        import_fail(error, "spec %s: out of memory", path);
+        import_fail(error, "out of memory");
         return NULL;
     }
     for (uint32_t i = 0; i < count; i++)

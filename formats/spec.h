@@ -9,6 +9,7 @@
 #include <jansson.h>
 
 #include "formats/import.h"
+#include "formats/metadata.h"
 
 /* Parse and check: every key known, every value of its type, no two keys at odds. What
  * this accepts can be read without looking at types again. `text` NULL gives an empty
@@ -17,7 +18,7 @@ bool spec_read(const char *text, size_t n_bytes, json_t **spec_out, struct impor
 
 /* name, author, license, description, sample_rate, labels, input.columns, metadata. */
 bool spec_set_metadata(const json_t *spec, struct model_builder *builder,
-                       struct import_error *error);
+                       const struct metadata_sizes *sizes, struct import_error *error);
 
 /* No control characters; `lines` allows tab and line ends. */
 bool spec_clean_text(const char *text, bool lines);

@@ -158,11 +158,11 @@ static bool check_activation(const struct torch_work *work, const json_t *from, 
     activation_words(from, words);
     row = &activation_rows[words[0]];
     if ((alpha && !row->alpha) || (beta && !row->beta))
-        return import_fail(work->error, "spec: '%s' has %s, but its activation takes none", name,
-                           alpha && !row->alpha ? "alpha" : "beta");
+        return spec_fail(work->error, "'%s' has %s, but its activation takes none", name,
+                         alpha && !row->alpha ? "alpha" : "beta");
     if (!row->defaults && ((row->alpha && !alpha) || (row->beta && !beta)))
-        return import_fail(work->error, "spec: '%s': its activation needs a number for %s", name,
-                           row->beta ? "alpha and beta" : "alpha");
+        return spec_fail(work->error, "'%s': its activation needs a number for %s", name,
+                         row->beta ? "alpha and beta" : "alpha");
     if (row->alpha && !alpha)
         words[1] = model_float_bits(row->alpha_default);
     if (row->beta && !beta)
@@ -214,7 +214,7 @@ static bool add_cells(const struct torch_work *work, const struct torch_module *
         .reset_after = module->type == MODEL_GRU && !json_is_false(after),
     };
     for (uint32_t d = 0; d < module->n_directions; d++) {
-        const struct torch_cell *tensors = &module->cells[2 * index + (d || module->reversed)];
+        const struct torch_cell *tensors = &module->cells[2 * index + d];
         snprintf(name, sizeof name, "%s%s", layer->name, d ? ".reverse" : "");
         if (!add_cell(work, module, tensors, &cell, layer->tensors + d * MODEL_RNN_SLOTS))
             return false;
@@ -243,17 +243,15 @@ static bool add_recurrent_layer(struct torch_work *work, const struct torch_modu
                                 const char *name)
 {
     const json_t *after = json_object_get(module_hints(work, module), "reset_after");
-    uint32_t direction = module->n_directions == 2 ? MODEL_BIDIRECTIONAL
-                         : module->reversed        ? MODEL_REVERSED
-                                                   : MODEL_FORWARD;
+    uint32_t direction = module->n_directions == 2 ? MODEL_BIDIRECTIONAL : MODEL_FORWARD;
     uint32_t flags = module->type == MODEL_GRU && !json_is_false(after) ? MODEL_FLAG_RESET_AFTER : 0;
     struct model_value input;
     struct model_layer_spec layer;
     if (!torch_value(work, work->current, &input))
         return false;
     if (input.once)
-        return import_fail(work->error, "'%s' needs a frame at each step, but '%s' before it gives one a "
-                           "run", name, work->current_name);
+        return spec_fail(work->error, "'%s' needs a frame at each step, but '%s' before it gives one a "
+                         "run", name, work->current_name);
     layer = one_input_layer(work, module->type, name, &input);
     layer.dims[0] = module->output;
     import_rnn_params(layer.params, module->type, module->hidden, direction, flags);
@@ -323,8 +321,8 @@ static bool add_module(struct torch_work *work, const struct torch_module *modul
 {
     const char *name = json_string_value(json_object_get(entry, "name"));
     if (has_activation(entry) && module->type != MODEL_DENSE)
-        return import_fail(work->error, "spec: an activation for the module '%s', which is no dense "
-                           "layer; add a layer of type \"activation\"", module->prefix);
+        return spec_fail(work->error, "an activation for the module '%s', which is no dense "
+                         "layer; add a layer of type \"activation\"", module->prefix);
     if (!name)
         name = torch_module_name(module);
     return torch_is_recurrent(module) ? add_recurrent(work, module, name)
@@ -352,8 +350,8 @@ static bool add_take(struct torch_work *work, const json_t *entry, uint32_t type
     if (!torch_value(work, work->current, &input))
         return false;
     if (input.once)
-        return import_fail(work->error, "'%s' takes one frame of a run, but '%s' before it gives only "
-                           "one", name, work->current_name);
+        return spec_fail(work->error, "'%s' takes one frame of a run, but '%s' before it gives only "
+                         "one", name, work->current_name);
     layer = one_input_layer(work, type, name, &input);
     layer.once = true;
     return torch_add_layer(work, &layer);
@@ -364,7 +362,7 @@ static bool add_activation(struct torch_work *work, const json_t *entry, uint32_
     struct model_value input;
     struct model_layer_spec layer;
     if (!json_object_get(entry, "activation"))
-        return import_fail(work->error, "spec: '%s' of type \"activation\" needs an \"activation\"", name);
+        return spec_fail(work->error, "'%s' of type \"activation\" needs an \"activation\"", name);
     if (!torch_value(work, work->current, &input))
         return false;
     layer = one_input_layer(work, type, name, &input);
@@ -386,9 +384,9 @@ static bool add_slice(struct torch_work *work, const json_t *entry, uint32_t typ
     if (!torch_value(work, work->current, &input))
         return false;
     if (count == 0 || step == 0 || start + (uint64_t)(count - 1) * step >= input.size)
-        return import_fail(work->error, "spec: '%s' takes %u numbers from %u on in steps of %u, but '%s' "
-                           "has %zu; \"count\" and \"step\" must be 1 or more", name, count, start, step,
-                           work->current_name, input.size);
+        return spec_fail(work->error, "'%s' takes %u numbers from %u on in steps of %u, but '%s' "
+                         "has %zu; \"count\" and \"step\" must be 1 or more", name, count, start, step,
+                         work->current_name, input.size);
     layer = one_input_layer(work, type, name, &input);
     layer.params[1] = start;
     layer.params[2] = count;
@@ -420,8 +418,8 @@ static bool add_scale(struct torch_work *work, const json_t *entry, uint32_t typ
     struct model_value input;
     struct model_layer_spec layer;
     if (!scale && !shift)
-        return import_fail(work->error, "spec: '%s' of type \"scale\" needs \"scale\", \"shift\" or both",
-                           name);
+        return spec_fail(work->error, "'%s' of type \"scale\" needs \"scale\", \"shift\" or both",
+                         name);
     if (!torch_value(work, work->current, &input))
         return false;
     layer = one_input_layer(work, type, name, &input);
@@ -438,12 +436,12 @@ static bool read_inputs(const struct torch_work *work, const json_t *names, cons
     size_t i;
     json_t *input;
     if (json_array_size(names) < 2 || json_array_size(names) > MODEL_MAX_INPUTS)
-        return import_fail(work->error, "spec: '%s' needs 2 to %d \"inputs\"", name, MODEL_MAX_INPUTS);
+        return spec_fail(work->error, "'%s' needs 2 to %d \"inputs\"", name, MODEL_MAX_INPUTS);
     json_array_foreach(names, i, input) {
         const json_t *value = json_object_get(work->names, json_string_value(input));
         if (!value)
-            return import_fail(work->error, "spec: '%s': no layer before it is named '%s'", name,
-                               json_string_value(input));
+            return spec_fail(work->error, "'%s': no layer before it is named '%s'", name,
+                             json_string_value(input));
         layer->inputs[layer->n_inputs++] = (uint32_t)json_integer_value(value);
     }
     return true;
@@ -471,14 +469,14 @@ static bool add_joint(struct torch_work *work, const json_t *entry, uint32_t typ
         if (!torch_value(work, layer.inputs[i], &other))
             return false;
         if (!fits(type, &first, &other, layer.n_inputs))
-            return import_fail(work->error, "spec: '%s': input %u gives %zu numbers %s, the first one %zu "
-                               "%s", name, i, other.size, other.once ? "a run" : "a step", first.size,
-                               first.once ? "a run" : "a step");
+            return spec_fail(work->error, "'%s': input %u gives %zu numbers %s, the first one %zu "
+                             "%s", name, i, other.size, other.once ? "a run" : "a step", first.size,
+                             first.once ? "a run" : "a step");
         sum += other.size;
     }
     if (type == MODEL_CONCAT && sum > MODEL_MAX_FRAME)
-        return import_fail(work->error, "spec: '%s' would give more than %d numbers", name,
-                           MODEL_MAX_FRAME);
+        return spec_fail(work->error, "'%s' would give more than %d numbers", name,
+                         MODEL_MAX_FRAME);
     layer.dims[0] = type == MODEL_CONCAT ? (uint32_t)sum : (uint32_t)first.size;
     layer.once = first.once;
     return torch_add_layer(work, &layer);
@@ -498,6 +496,7 @@ static const struct layer_row layer_rows[] = {
     {"last", MODEL_LAST, false, add_take, {NULL}},
     {"mean", MODEL_MEAN, false, add_take, {NULL}},
     {"max", MODEL_MAX, false, add_take, {NULL}},
+    {"first", MODEL_FIRST, false, add_take, {NULL}},
     {"add", MODEL_ADD, true, add_joint, {NULL}},
     {"mul", MODEL_MUL, true, add_joint, {NULL}},
     {"concat", MODEL_CONCAT, true, add_joint, {NULL}},
@@ -532,8 +531,8 @@ static bool check_entry_keys(const struct torch_work *work, json_t *entry, size_
     json_t *unused;
     json_object_foreach(entry, key, unused) {
         if (!is_one_of(key, always) && !is_one_of(key, row->keys))
-            return import_fail(work->error, "spec $.layers[%zu].%s: means nothing to a %s layer", index,
-                               key, row->name);
+            return spec_fail(work->error, "$.layers[%zu].%s: means nothing to a %s layer", index,
+                             key, row->name);
     }
     return true;
 }
@@ -546,11 +545,11 @@ static bool choose_input(struct torch_work *work, const json_t *inputs, size_t i
     if (!inputs)
         return true;
     if (json_array_size(inputs) != 1)
-        return import_fail(work->error, "spec $.layers[%zu].inputs: expected one name", index);
+        return spec_fail(work->error, "$.layers[%zu].inputs: expected one name", index);
     place = json_object_iter_at(work->names, name);
     if (!place)
-        return import_fail(work->error, "spec $.layers[%zu].inputs: no layer before it is named '%s'",
-                           index, name);
+        return spec_fail(work->error, "$.layers[%zu].inputs: no layer before it is named '%s'",
+                         index, name);
     work->current = (uint32_t)json_integer_value(json_object_iter_value(place));
     work->current_name = json_object_iter_key(place);
     return true;
@@ -566,11 +565,11 @@ bool torch_add_entry(struct torch_work *work, json_t *entry, size_t index)
     const struct torch_module *module = prefix ? torch_modules_get(work->modules, prefix) : NULL;
     char numbered[40];
     if (!prefix == !type || !row)
-        return import_fail(work->error, "spec $.layers[%zu]: expected either \"module\" or \"type\"",
-                           index);
+        return spec_fail(work->error, "$.layers[%zu]: expected either \"module\" or \"type\"",
+                         index);
     if (prefix && !module)
-        return import_fail(work->error, "spec $.layers[%zu].module: the file has no module '%s'", index,
-                           prefix);
+        return spec_fail(work->error, "$.layers[%zu].module: the file has no module '%s'", index,
+                         prefix);
     if (!check_entry_keys(work, entry, index, row) ||
         (!row->joint && !choose_input(work, inputs, index)))
         return false;

@@ -75,6 +75,12 @@ const char *torch_module_name(const struct torch_module *module)
     }
 }
 
+/* What messages say before the type is known. */
+static const char *prefix_text(const struct torch_module *module)
+{
+    return *module->prefix ? module->prefix : "(no name)";
+}
+
 /* ---- names --------------------------------------------------------------- */
 
 /* What follows a cell's role: nothing (LSTMCell), or "_l12", then perhaps "_reverse". */
@@ -198,22 +204,22 @@ static bool check_present(const struct torch_module *module, uint32_t layer, boo
         bool needed = role <= TORCH_W_HH || pattern->tensors[role];
         if (needed && !cell->tensors[role])
             return import_fail(error, "module '%s': %s of layer %u%s is missing",
-                               torch_module_name(module), cell_names[role], layer,
+                               prefix_text(module), cell_names[role], layer,
                                reverse ? " (reverse)" : "");
         if (!needed && cell->tensors[role])
             return refuse_tensor(cell->tensors[role], "other layers of this module have none", error);
     }
     if (!cell->tensors[TORCH_B_IH] != !cell->tensors[TORCH_B_HH])
         return import_fail(error, "module '%s': layer %u%s has one of bias_ih and bias_hh, expected "
-                           "both or none", torch_module_name(module), layer,
+                           "both or none", prefix_text(module), layer,
                            reverse ? " (reverse)" : "");
     return true;
 }
 
 static bool check_cells(struct torch_module *module, struct import_error *error)
 {
-    const struct torch_cell *first = &module->cells[module->reversed];
-    if (!check_present(module, 0, module->reversed, first, first, error) ||
+    const struct torch_cell *first = &module->cells[0];
+    if (!check_present(module, 0, false, first, first, error) ||
         !read_type(module, first, error))
         return false;
     if (first->tensors[TORCH_W_IH]->rank != 2)
@@ -222,10 +228,8 @@ static bool check_cells(struct torch_module *module, struct import_error *error)
     module->input = (uint32_t)first->tensors[TORCH_W_IH]->dims[1];
     for (uint32_t layer = 0; layer < module->n_layers; layer++) {
         uint64_t input = layer ? module->output : module->input;
-        for (unsigned reverse = 0; reverse < 2; reverse++) {
+        for (unsigned reverse = 0; reverse < module->n_directions; reverse++) {
             const struct torch_cell *cell = &module->cells[2 * layer + reverse];
-            if (module->n_directions == 1 && reverse != (unsigned)module->reversed)
-                continue;
             if (!check_present(module, layer, reverse, cell, first, error) ||
                 !check_cell(module, cell, input, error))
                 return false;
@@ -265,9 +269,11 @@ static bool read_recurrent(struct torch_module *module, const struct group *grou
     /* A file cannot ask for memory for more layers than it has tensors. */
     if (module->n_layers > group->n_parts)
         return import_fail(error, "module '%s': names go up to layer %u, but only %zu tensors are "
-                           "there", torch_module_name(module), module->n_layers - 1, group->n_parts);
-    module->n_directions = 1 + (forward && reverse);
-    module->reversed = !forward;
+                           "there", prefix_text(module), module->n_layers - 1, group->n_parts);
+    if (!forward)
+        return import_fail(error, "module '%s': the forward direction of layer 0 is missing",
+                           prefix_text(module));
+    module->n_directions = 1 + reverse;
     module->cells = calloc(2 * (size_t)module->n_layers, sizeof *module->cells);
     if (!module->cells)
         return import_fail(error, "out of memory");
@@ -385,17 +391,17 @@ static bool check_hints(const struct torch_module *module, json_t *hints, struct
     const char *type = json_string_value(json_object_get(hints, "type")), *key;
     json_t *hidden = json_object_get(hints, "hidden_size"), *unused;
     if (type && strcmp(type, type_word(module->type)) != 0)
-        return import_fail(error, "spec $.modules.%s.type: \"%s\", but its tensors are those of type %s",
-                           module->prefix, type, type_word(module->type));
+        return spec_fail(error, "$.modules.%s.type: \"%s\", but its tensors are those of type %s",
+                         module->prefix, type, type_word(module->type));
     json_object_foreach(hints, key, unused) {
         if (!hint_applies(key, module->type))
-            return import_fail(error, "spec $.modules.%s.%s: means nothing to type %s", module->prefix, key,
-                               type_word(module->type));
+            return spec_fail(error, "$.modules.%s.%s: means nothing to type %s", module->prefix, key,
+                             type_word(module->type));
     }
     if (hidden && json_integer_value(hidden) != (json_int_t)module->hidden)
-        return import_fail(error, "spec $.modules.%s.hidden_size: %lld, but its tensors have %u hidden "
-                           "units", module->prefix, (long long)json_integer_value(hidden),
-                           module->hidden);
+        return spec_fail(error, "$.modules.%s.hidden_size: %lld, but its tensors have %u hidden "
+                         "units", module->prefix, (long long)json_integer_value(hidden),
+                         module->hidden);
     return true;
 }
 
@@ -460,12 +466,12 @@ static bool check_ignore(const struct safetensors *file, const json_t *ignore,
     size_t i;
     json_t *pattern;
     if (json_array_size(ignore) > MAX_IGNORE)
-        return import_fail(error, "spec $.ignore: %zu names, at most %d are read; a '*' at the end "
-                           "stands for anything", json_array_size(ignore), MAX_IGNORE);
+        return spec_fail(error, "$.ignore: %zu names, at most %d are read; a '*' at the end "
+                         "stands for anything", json_array_size(ignore), MAX_IGNORE);
     json_array_foreach(ignore, i, pattern)
         if (!ignores_something(file, json_string_value(pattern)))
-            return import_fail(error, "spec $.ignore[%zu]: no tensor is named '%s'", i,
-                               json_string_value(pattern));
+            return spec_fail(error, "$.ignore[%zu]: no tensor is named '%s'", i,
+                             json_string_value(pattern));
     return true;
 }
 
@@ -520,7 +526,7 @@ static bool check_hinted(const struct torch_modules *modules, const json_t *spec
     json_t *unused;
     json_object_foreach(json_object_get(spec, "modules"), prefix, unused) {
         if (!torch_modules_get(modules, prefix))
-            return import_fail(error, "spec $.modules.%s: the file has no module of that name", prefix);
+            return spec_fail(error, "$.modules.%s: the file has no module of that name", prefix);
     }
     return true;
 }

@@ -27,7 +27,6 @@ struct torch_module {
 
     /* recurrent */
     uint32_t n_layers, n_directions, hidden, recurrent;
-    bool reversed;            /* one direction, and that is backwards */
     struct torch_cell *cells; /* [n_layers][2]: forward, reverse */
 
     /* others */

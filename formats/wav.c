@@ -13,6 +13,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "formats/bytes.h"
+
 struct wav {
     SNDFILE *file;
     const uint8_t *bytes; /* reading; NULL when writing */
@@ -105,12 +107,65 @@ static bool check_kind(const SF_INFO *sf, struct io_error *error)
     return true;
 }
 
+/* libsndfile takes what there is of a file that was cut off. Here it is refused: what
+ * the headers say must be there. Who writes into a pipe does not know the sizes and
+ * puts 0 (which libsndfile takes as no sound) or all ones. */
+
+static uint32_t load_size(const uint8_t *at, bool big_endian)
+{
+    uint32_t size = load_u32(at);
+    return big_endian ? __builtin_bswap32(size) : size;
+}
+
+static bool is_tag(const uint8_t *at, const char *tag)
+{
+    return memcmp(at, tag, 4) == 0;
+}
+
+static bool check_size(const char *what, uint64_t size, size_t there, struct io_error *error)
+{
+    if (size == UINT32_MAX || size == UINT64_MAX || size <= there)
+        return true;
+    return io_fail(error, "cut off: its %s has %llu bytes, but only %zu are there", what,
+                   (unsigned long long)size, there);
+}
+
+enum { CHUNK_HEAD = 8, FIRST_CHUNK = 12 }; /* bytes: tag and size; "RIFF", size and "WAVE" */
+
+static bool check_length(const uint8_t *bytes, size_t n_bytes, struct io_error *error)
+{
+    if (n_bytes < FIRST_CHUNK || !(is_tag(bytes, "RIFF") || is_tag(bytes, "RIFX") || is_tag(bytes, "RF64")))
+        return true;
+    bool big_endian = is_tag(bytes, "RIFX");
+    uint64_t whole = load_size(bytes + 4, big_endian), large_data = UINT32_MAX;
+    for (size_t at = FIRST_CHUNK; n_bytes - at >= CHUNK_HEAD;) {
+        uint64_t size = load_size(bytes + at + 4, big_endian);
+        size_t there = n_bytes - at - CHUNK_HEAD;
+        if (is_tag(bytes + at, "ds64") && there >= 16) {
+            whole = load_u64(bytes + at + CHUNK_HEAD);
+            large_data = load_u64(bytes + at + CHUNK_HEAD + 8);
+        }
+        if (is_tag(bytes + at, "data")) {
+            if (!check_size("sound", size == UINT32_MAX ? large_data : size, there, error))
+                return false;
+            break;
+        }
+        if (size + size % 2 > there)
+            break;
+        at += CHUNK_HEAD + (size_t)(size + size % 2);
+    }
+    /* Some count the byte behind an odd number of bytes but do not write it. */
+    return check_size("content", whole, n_bytes - CHUNK_HEAD + 1, error);
+}
+
 bool wav_open(const void *bytes, size_t n_bytes, struct wav **out, struct wav_info *info,
               struct io_error *error)
 {
     *out = NULL;
     if (n_bytes == 0)
         return io_fail(error, "the file is empty, expected a wav file");
+    if (!check_length(bytes, n_bytes, error))
+        return false;
     struct wav *wav = calloc(1, sizeof *wav);
     if (!wav)
         return io_fail(error, "out of memory");

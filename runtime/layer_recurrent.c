@@ -203,7 +203,8 @@ static void describe(const struct layer *layer, char *text, size_t n_bytes)
     const uint32_t *words = layer->spec.params;
     char part[48];
     text[0] = 0;
-    snprintf(part, sizeof part, "%u units", (unsigned)words[MODEL_RNN_HIDDEN]);
+    const unsigned units = words[MODEL_RNN_HIDDEN];
+    snprintf(part, sizeof part, "%u unit%s", units, units == 1 ? "" : "s");
     append(text, n_bytes, part);
     if (words[MODEL_RNN_DIRECTION])
         append(text, n_bytes, directions[words[MODEL_RNN_DIRECTION]]);

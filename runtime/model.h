@@ -16,7 +16,6 @@
 struct lstm_model {
     struct mapfile file;   /* bytes NULL when opened from memory */
     void *copy;            /* of misaligned memory, else NULL */
-    const char *path;      /* for messages; "model" from memory */
     struct model_view view;
     struct layer *layers;      /* [view.n_layers] */
     struct model_value *values; /* [view.n_layers + 1] */

@@ -35,7 +35,7 @@ void import_bytes(const uint8_t *bytes, size_t n_bytes, const char *spec, struct
                                    .n_spec = spec ? strlen(spec) : 0, .note = add_note,
                                    .note_context = out};
     struct model_builder *builder = model_builder_create();
-    struct import_error error = {"not recognised"};
+    struct import_error error = {.text = "not recognised"};
     memset(out, 0, sizeof *out);
     for (const struct importer *const *row = importers; builder && *row; row++) {
         if ((*row)->recognise(bytes, n_bytes)) {
@@ -44,7 +44,8 @@ void import_bytes(const uint8_t *bytes, size_t n_bytes, const char *spec, struct
         }
     }
     if (!out->good && !out->error[0])
-        snprintf(out->error, sizeof out->error, "%s", builder ? error.text : "out of memory");
+        snprintf(out->error, sizeof out->error, "%s%s", error.of_spec ? "spec " : "",
+                 builder ? error.text : "out of memory");
     model_builder_destroy(builder);
 }
 

@@ -74,9 +74,18 @@ report "the C in README.md compiles" $?
 
 unset LD_LIBRARY_PATH
 libraries=$(pkg-config --static --libs lstmrun | sed 's/-llstmrun//')
+# shellcheck disable=SC2086
+repeated=$(printf '%s\n' $libraries | sort | uniq -d)
+[ -z "$repeated" ]
+report "pkg-config --static names nothing twice${repeated:+: $repeated}" $?
+
+# An application's functions may be called as those inside the library are.
+for name in crc32c error_set memory_alloc barrier_wait plan_cost simd_find utf8_check; do
+    echo "void $name(void); void $name(void) {}"
+done >"$folder/own.c"
 # shellcheck disable=SC2086,SC2046
-cc -std=c11 -O2 -o "$folder/embed" $(pkg-config --cflags lstmrun) "$folder/embed.c" \
+cc -std=c11 -O2 -o "$folder/embed" $(pkg-config --cflags lstmrun) "$folder/embed.c" "$folder/own.c" \
     "$(dirname "$PKG_CONFIG_PATH")/liblstmrun.a" $libraries
-report "examples/embed builds with the static library" $?
+report "examples/embed, with functions of its own, builds with the static library" $?
 compare static
 exit $status

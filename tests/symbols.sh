@@ -1,15 +1,16 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# What the library shows to the outside: `symbols.sh BUILD_FOLDER [LIMIT_KIB]`. The shared library exports lstm_*
-# and nothing else, every function of lstmrun.h among it; each instruction set's object exports one symbol; the
-# stripped library stays small. Prints "ok" or "not ok" lines.
+# What the library shows to the outside: `symbols.sh BUILD_FOLDER [LIMIT_KIB]`. The shared and the static library
+# export lstm_* and nothing else, every function of lstmrun.h among it; each instruction set's object exports one
+# symbol; the stripped shared library stays small. Prints "ok" or "not ok" lines.
 set -u
 
 build=$1
 limit=${2:-300}
 root=$(cd "$(dirname "$0")/.." && pwd)
 library=$build/runtime/liblstmrun.so
+archive=$build/runtime/liblstmrun.a
 status=0
 
 report() {
@@ -22,15 +23,20 @@ report() {
     fi
 }
 
-exported=$(nm -D --defined-only "$library" | awk '{ sub(/@.*/, "", $3); print $3 }' | sort -u)
 declared=$(sed 's,/\*.*\*/,,' "$root/runtime/lstmrun.h" | tr '\n' ' ' |
     grep -oE 'LSTMRUN_API[^;(]*\(' | grep -oE 'lstm_[a-z0-9_]+\($|lstm_[a-z0-9_]+ *\(' | tr -d '( ' | sort -u)
-[ -n "$exported" ] || exported=nothing
-report "only lstm_* are exported" "$(printf '%s\n' "$exported" | grep -v '^lstm_')"
-report "each function of lstmrun.h is exported" \
-    "$(for name in $declared; do printf '%s\n' "$exported" | grep -qx "$name" || echo "$name"; done)"
-report "nothing is exported that lstmrun.h lacks" \
-    "$(for name in $exported; do printf '%s\n' "$declared" | grep -qx "$name" || echo "$name"; done)"
+
+exports() { # KIND NAMES
+    names=${2:-nothing}
+    report "$1: only lstm_* are exported" "$(printf '%s\n' "$names" | grep -v '^lstm_')"
+    report "$1: each function of lstmrun.h is exported" \
+        "$(for name in $declared; do printf '%s\n' "$names" | grep -qx "$name" || echo "$name"; done)"
+    report "$1: nothing is exported that lstmrun.h lacks" \
+        "$(for name in $names; do printf '%s\n' "$declared" | grep -qx "$name" || echo "$name"; done)"
+}
+
+exports "shared library" "$(nm -D --defined-only "$library" | awk '{ sub(/@.*/, "", $3); print $3 }' | sort -u)"
+exports "static library" "$(nm -g --defined-only "$archive" | awk 'NF == 3 { print $3 }' | sort -u)"
 
 for object in "$build"/simd/libsimd_*.a; do
     isa=$(basename "$object" .a)

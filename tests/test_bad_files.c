@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Bad model files: one for each rule of FORMAT.md, a good one cut off at each byte, and with each bit
- * flipped, once as damage (checksums as they were) and once as malice (checksums put right).
+ * Bad model files: for each rule of FORMAT.md, those of the reader and those of layers; a good one cut off
+ * at each byte, and with each bit flipped, once as damage (checksums as they were) and once as malice
+ * (checksums put right).
  */
 #include <criterion/criterion.h>
 #include <dirent.h>
@@ -12,7 +13,11 @@
 #include "formats/bytes.h"
 #include "formats/crc32c.h"
 #include "formats/mapfile.h"
+#include "runtime/lstmrun.h"
 #include "tests/model_walk.h"
+
+/* Rules WEIGHTS to READER are found by reading all weights; those beyond READER are not the reader's. */
+enum { WEIGHTS = 39, READER = 40, LAST = 253 };
 
 static const char *folder(char *path, size_t n)
 {
@@ -31,40 +36,89 @@ static struct mapfile map(const char *name)
     return file;
 }
 
-static void expect_file(const char *name)
+/* As in "F101-no-units.bin"; 0: a good file. */
+static unsigned rule_of(const char *name)
+{
+    return name[0] == 'F' ? (unsigned)strtoul(name + 1, NULL, 10) : 0;
+}
+
+static void expect_reader(const char *name, const struct mapfile *file)
 {
     struct model_view view;
     struct format_error error;
-    struct mapfile file = map(name);
-    unsigned rule = name[0] == 'F' ? (unsigned)strtoul(name + 1, NULL, 10) : 0;
-    bool read = model_read(file.bytes, file.n_bytes, &view, &error);
+    unsigned rule = rule_of(name) <= READER ? rule_of(name) : 0;
+    bool read = model_read(file->bytes, file->n_bytes, &view, &error);
     bool whole = read && model_check_weights(&view, &error);
     cr_expect_eq(whole, rule == 0, "%s: %s", name, error.text);
     cr_expect_eq(error.rule, rule, "%s: F%u, %s", name, (unsigned)error.rule, error.text);
-    cr_expect_eq(read, rule == 0 || rule == 39 || rule == 40, "%s", name);
-    cr_expect(error.offset <= file.n_bytes, "%s: offset %ju", name, (uintmax_t)error.offset);
+    cr_expect_eq(read, rule == 0 || rule >= WEIGHTS, "%s", name);
+    cr_expect(error.offset <= file->n_bytes, "%s: offset %ju", name, (uintmax_t)error.offset);
     cr_expect_eq(error.text[0] == '\0', rule == 0, "%s: a sentence is expected", name);
-    mapfile_close(&file);
+}
+
+/* The place of a broken rule of layers is the layer's record, which begins with the type's number. */
+static void expect_place(const char *name, const struct mapfile *file, const lstm_error *error)
+{
+    unsigned rule = rule_of(name);
+    bool layer = error->offset >= 128 && error->offset % 128 == 0 && error->offset + 128 <= file->n_bytes;
+    cr_expect(layer, "%s: offset %ju", name, (uintmax_t)error->offset);
+    if (layer && rule > 100)
+        cr_expect_eq(load_u32((const uint8_t *)file->bytes + error->offset), rule % 100,
+                     "%s: offset %ju", name, (uintmax_t)error->offset);
+}
+
+static void expect_runtime(const char *name, const struct mapfile *file)
+{
+    unsigned rule = rule_of(name);
+    lstm_model *model;
+    lstm_error error = { .rule = 0 };
+    lstm_status status = lstm_model_open_memory(file->bytes, file->n_bytes, &model, &error);
+    bool opens = rule == 0 || rule == WEIGHTS || rule == READER;
+    cr_expect_eq(status, opens ? LSTM_OK : LSTM_E_FORMAT, "%s: status %d, %s", name, status, error.text);
+    if (opens && model)
+        status = lstm_model_verify(model, &error);
+    cr_expect_eq(status, rule ? LSTM_E_FORMAT : LSTM_OK, "%s: status %d, %s", name, status, error.text);
+    cr_expect_eq(error.rule, rule, "%s: F%u, %s", name, error.rule, error.text);
+    cr_expect_eq(error.text[0] == '\0', rule == 0, "%s: a sentence is expected", name);
+    if (rule > READER)
+        expect_place(name, file, &error);
+    lstm_model_close(model);
+}
+
+/* The rules that a file can break; the other numbers up to LAST are no rules of version 1.0. */
+static bool is_rule(unsigned rule)
+{
+    static const struct { unsigned first, last; } rules[] = {
+        { 1, 40 }, { 60, 66 }, { 101, 103 }, { 120, 120 }, { 123, 124 }, { 201, 203 }, { 216, 226 },
+        { 248, 250 }, { 253, LAST },
+    };
+    for (size_t i = 0; i < sizeof rules / sizeof *rules; i++)
+        if (rule >= rules[i].first && rule <= rules[i].last)
+            return true;
+    return false;
 }
 
 Test(bad_files, each_rule)
 {
     char path[3072];
-    bool seen[41] = { false };
+    bool seen[LAST + 1] = { false };
     DIR *files = opendir(folder(path, sizeof path));
     cr_assert_not_null(files, "%s", path);
     for (struct dirent *entry; (entry = readdir(files)) != NULL;) {
-        size_t n = strlen(entry->d_name);
-        if (n < 4 || strcmp(entry->d_name + n - 4, ".bin") != 0)
+        const char *name = entry->d_name;
+        size_t n = strlen(name);
+        if (n < 4 || strcmp(name + n - 4, ".bin") != 0)
             continue;
-        unsigned long rule = entry->d_name[0] == 'F' ? strtoul(entry->d_name + 1, NULL, 10) : 0;
-        cr_assert(rule <= 40, "%s", entry->d_name);
-        seen[rule] = true;
-        expect_file(entry->d_name);
+        cr_assert(rule_of(name) == 0 || is_rule(rule_of(name)), "%s", name);
+        seen[rule_of(name)] = true;
+        struct mapfile file = map(name);
+        expect_reader(name, &file);
+        expect_runtime(name, &file);
+        mapfile_close(&file);
     }
     closedir(files);
-    for (int rule = 0; rule <= 40; rule++)
-        cr_expect(seen[rule], "no file for rule F%d (0: a good one)", rule);
+    for (unsigned rule = 0; rule <= LAST; rule++)
+        cr_expect(seen[rule] == (rule == 0 || is_rule(rule)), "no file for rule F%u (0: a good one)", rule);
 }
 
 /* The good file in memory of exactly its size, so that a sanitizer sees each byte too many. */

@@ -68,7 +68,7 @@ Test(import_common, f64_is_rounded_and_checked)
         {-0.0, -0.0f, true},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        struct import_error error = {""};
+        struct import_error error = {.text = ""};
         float got = -7;
         bool good = import_numbers(&nobody, "the tensor", IMPORT_F64, &rows[i].given, 1, &got, &error);
         cr_expect_eq(good, rows[i].good, "%g", rows[i].given);
@@ -114,7 +114,7 @@ static void *model_of(const struct import_cell *cell, struct model_view *view, u
     struct model_builder *builder = model_builder_create();
     struct model_layer_spec layer = {.type = cell->type, .n_inputs = 1, .n_tensors = MODEL_RNN_SLOTS,
                                      .rank = 1, .dims = {cell->recurrent}};
-    struct import_error error = {""};
+    struct import_error error = {.text = ""};
     struct format_error format_error;
     struct model_layer made;
     void *bytes;
@@ -182,7 +182,7 @@ Test(import_common, a_sum_of_biases_beyond_f32_is_refused)
                                      .recurrent = 1, .w_input = w, .w_recurrent = w, .bias_input = big,
                                      .bias_recurrent = big};
     struct model_builder *builder = model_builder_create();
-    struct import_error error = {""};
+    struct import_error error = {.text = ""};
     uint32_t slots[MODEL_RNN_SLOTS];
     cr_expect(!import_add_cell(&nobody, builder, &cell, slots, &error));
     cr_expect(strstr(error.text, "the rnn"), "%s", error.text);

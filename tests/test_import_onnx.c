@@ -352,7 +352,8 @@ Test(import_onnx, wrong_specs)
 {
     static const char *const rows[][2] = {
         {"{\"output\": \"z\"}", "'z'"}, {"{\"order\": [\"a\"]}", "order"}, {"{\"output\": 3}", "$.output"},
-        {"[", "spec"},
+        {"[", "spec JSON"}, {"{\"output\": \"z\"}", "spec $.output: the graph has no output 'z'"},
+        {"{\"labels\": [\"a\"]}", "spec $.labels: 1 name for 2 outputs"},
     };
     struct file file = read_seed("lstm");
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {

@@ -26,7 +26,7 @@ static void fill(struct rng *rng, float *out, size_t n)
 
 struct stack {
     uint32_t gates, layers, directions, input, hidden, projection;
-    bool bias, reversed;
+    bool bias;
     enum safetensors_dtype dtype;
     const char *prefix;
 };
@@ -54,7 +54,7 @@ static void add_stack(struct st_writer *writer, const struct stack *s, struct rn
     static const char *const names[ROLES] = {"weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr"};
     for (uint32_t cell = 0; cell < s->layers * s->directions; cell++) {
         uint32_t layer = cell / s->directions;
-        bool reverse = s->reversed || cell % s->directions;
+        bool reverse = cell % s->directions;
         uint64_t rows = (uint64_t)s->gates * s->hidden, R = state_size(s);
         const uint64_t dims[ROLES][2] = {
             {rows, layer_input(s, layer)}, {rows, R}, {rows, 1}, {rows, 1}, {R, s->hidden}};
@@ -123,7 +123,7 @@ static void expect_words(const struct stack *s, const struct model_layer *layer)
     static const uint32_t acts[5] = {0, MODEL_ACT_TANH, 0, MODEL_ACT_SIGMOID | MODEL_ACT_TANH << 8,
                                      MODEL_ACT_SIGMOID | MODEL_ACT_TANH << 8 | MODEL_ACT_TANH << 16};
     uint32_t words[MODEL_PARAMS] = {s->hidden};
-    words[1] = s->directions == 2 ? MODEL_BIDIRECTIONAL : s->reversed ? MODEL_REVERSED : MODEL_FORWARD;
+    words[1] = s->directions == 2 ? MODEL_BIDIRECTIONAL : MODEL_FORWARD;
     words[2] = s->gates == 3 ? MODEL_FLAG_RESET_AFTER : 0;
     words[4] = acts[s->gates];
     words[11] = s->directions == 2 ? acts[s->gates] : 0;
@@ -183,13 +183,13 @@ Test(import_safetensors, every_kind_of_stack)
     static const enum safetensors_dtype dtypes[] = {ST_F32, ST_F64, ST_F16, ST_BF16};
     static const char *const prefixes[] = {"", "lstm", "module.encoder.rnn", "0"};
     struct rng rng = {1};
-    for (unsigned n = 0; n < 3 * 3 * 3 * 2 * 2 * 4; n++) {
+    for (unsigned n = 0; n < 3 * 3 * 2 * 2 * 2 * 4; n++) {
         struct stack s = {
             .gates = (const uint32_t[]){4, 3, 1}[n % 3], .layers = 1 + n / 3 % 3,
-            .directions = n / 9 % 3 == 2 ? 2 : 1, .reversed = n / 9 % 3 == 1, .bias = n / 27 % 2,
-            .dtype = dtypes[n / 108], .prefix = prefixes[rng_below(&rng, 4)],
+            .directions = 1 + n / 9 % 2, .bias = n / 18 % 2, .dtype = dtypes[n / 72],
+            .prefix = prefixes[rng_below(&rng, 4)],
             .input = 1 + rng_below(&rng, 9), .hidden = 2 + rng_below(&rng, 5)};
-        if (n / 54 % 2 && s.gates == 4)
+        if (n / 36 % 2 && s.gates == 4)
             s.projection = 1 + rng_below(&rng, s.hidden - 1);
         check_stack(&s, &rng);
     }
@@ -294,6 +294,10 @@ Test(import_safetensors, the_spec_says_the_rest)
 {
     expect_layers(lstm_fc, "{\"take\":\"last\"}", "lstm 2 | last 2 once | fc 3 once");
     expect_layers(lstm_fc, "{\"take\":\"mean\",\"take_after\":\"fc\"}", "lstm 2 | fc 3 | mean 3 once");
+    expect_layers(lstm_fc, "{\"take\":\"first\"}", "lstm 2 | first 2 once | fc 3 once");
+    expect_layers(lstm_fc, "{\"ignore\":[\"fc.*\"],\"layers\":[{\"module\":\"lstm\"},"
+                  "{\"type\":\"first\"}]}",
+                  "lstm 2 | first_1 2 once");
     expect_layers(lstm_fc, "{\"softmax\":true}", "lstm 2 | fc 3 | softmax 3");
     expect_layers(lstm_fc, "{\"residual\":true}", "lstm 2 | fc 3 | residual 3");
     expect_layers(two_heads, "{\"residual\":true}", "rnn 2 | fc2 4 | fc10 1 | residual_input 1 | residual 1");
@@ -397,6 +401,10 @@ struct refusal {
 static const struct refusal refusals[] = {
     {{"lstm.weight_ih_l0:8x3", NULL}, "weight_hh of layer 0 is missing"},
     {{"lstm.weight_hh_l0:8x2", NULL}, "weight_ih of layer 0 is missing"},
+    {{"weight_hh_l0:8x2", NULL}, "module '(no name)': weight_ih of layer 0 is missing"},
+    {{"weight_ih_l1:8x2", "weight_hh_l1:8x2", NULL}, "module '(no name)': weight_ih of layer 0 is missing"},
+    {{"l.weight_ih_l0_reverse:8x3", "l.weight_hh_l0_reverse:8x2", NULL},
+     "module 'l': the forward direction of layer 0 is missing"},
     {{"lstm.weight_ih_l0:8x3", "lstm.weight_hh_l0:10x2", NULL}, "rows are not 4"},
     {{"lstm.weight_ih_l0:8x3", "lstm.weight_hh_l0:8x3", NULL}, "expected [gates"},
     {{"lstm.weight_ih_l0:8", "lstm.weight_hh_l0:8x2", NULL}, "lstm.weight_ih_l0"},
@@ -491,10 +499,10 @@ struct spec_refusal {
 };
 
 static const struct spec_refusal spec_refusals[] = {
-    {lstm_fc, "", "spec: JSON"},
+    {lstm_fc, "", "spec JSON"},
     {lstm_fc, "[]", "spec $: expected an object"},
-    {lstm_fc, "{\"take\":1}", "spec $.take: expected one of \"last\" \"mean\" \"max\""},
-    {lstm_fc, "{\"take\":\"first\"}", "spec $.take: expected one of"},
+    {lstm_fc, "{\"take\":1}", "spec $.take: expected one of \"last\" \"mean\" \"max\" \"first\""},
+    {lstm_fc, "{\"take\":\"third\"}", "spec $.take: expected one of"},
     {lstm_fc, "{\"taek\":\"last\"}", "spec $.taek: unknown key; known are name,"},
     {lstm_fc, "{\"modules\":{\"fc\":{\"activaton\":\"relu\"}}}", "spec $.modules.fc.activaton: unknown key"},
     {lstm_fc, "{\"modules\":{\"fc\":{\"activation\":\"swish\"}}}",
@@ -513,7 +521,10 @@ static const struct spec_refusal spec_refusals[] = {
     {two_heads, "{\"modules\":{\"rnn\":{\"beta\":1}}}", "'rnn' has beta"},
     {lstm_fc, "{\"sample_rate\":0}", "$.sample_rate: expected a number above 0"},
     {lstm_fc, "{\"sample_rate\":1e39}", "$.sample_rate: expected a number that f32"},
-    {lstm_fc, "{\"labels\":[\"a\"]}", "1 names for 3 outputs"},
+    {lstm_fc, "{\"labels\":[\"a\"]}", "spec $.labels: 1 name for 3 outputs"},
+    {lstm_fc, "{\"labels\":[]}", "spec $.labels: 0 names for 3 outputs"},
+    {lstm_fc, "{\"metadata\":{\"labels\":\"a\\nb\"}}", "spec $.metadata.labels: 2 names for 3 outputs"},
+    {lstm_fc, "{\"metadata\":{\"sample_rate\":\"abc\"}}", "spec $.metadata.sample_rate: 'abc', expected"},
     {lstm_fc, "{\"labels\":[\"a\",\"b\",\"c\\nd\"]}", "$.labels[2]: expected a string without"},
     {lstm_fc, "{\"labels\":[\"a\",2,\"c\"]}", "$.labels[1]: expected a string"},
     {lstm_fc, "{\"name\":\"\\u0007\"}", "$.name: expected"},
@@ -536,10 +547,10 @@ static const struct spec_refusal spec_refusals[] = {
     {lstm_fc, "{\"ignore\":[\"*\"]}", "no layer with weights"},
     {lstm_fc, "{\"input\":{\"std\":0}}", "$.input.std[0]: 0, expected a number above 0"},
     {lstm_fc, "{\"input\":{\"std\":[1,2]}}", "$.input.std: 2 numbers, expected 3"},
-    {lstm_fc, "{\"input\":{\"std\":1e-44}}", "input.s"},
+    {lstm_fc, "{\"input\":{\"std\":1e-44}}", "spec tensor 'input.s"},
     {lstm_fc, "{\"input\":{\"mean\":1,\"scale\":1}}",
      "$.input.mean: cannot be given together with \"scale\""},
-    {lstm_fc, "{\"input\":{\"columns\":[\"a\"]}}", "1 names for 3 numbers"},
+    {lstm_fc, "{\"input\":{\"columns\":[\"a\"]}}", "spec $.input.columns: 1 name for 3 numbers"},
     {lstm_fc, "{\"input\":{\"size\":4}}", "'lstm' reads 3 numbers a step, but 'input' before it gives 4"},
     {embedded, "{\"input\":{\"mean\":4}}", "cannot be normalised"},
     {normed, NULL, "place of a layer_norm"},

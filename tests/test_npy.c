@@ -113,6 +113,10 @@ Test(npy, doubles_beyond_floats)
     for (size_t i = 0; i < 5; i++)
         cr_expect_eq(found[i], expected[i], "%a gave %a", given[i], (double)found[i]);
     cr_expect(isnan(found[5]));
+    cr_expect_eq(npy_get_double(&header, given, 1), -1e300);
+    struct npy_header columns = {.rank = 2, .dims = {2, 3}, .count = 6, .kind = 'f', .element_bytes = 8,
+                                 .fortran = true};
+    cr_expect_eq(npy_get_double(&columns, given, 1), given[2], "row 0, column 1");
 }
 
 Test(npy, out_of_memory)

@@ -74,9 +74,51 @@ Test(wav, cut_off_anywhere)
         cr_assert_not_null(bytes);
         memcpy(bytes, file.bytes, n);
         int got = read_all(bytes, n, found, FRAMES);
-        cr_expect_lt(got, FRAMES, "%zu bytes gave %d frames", n, got);
+        cr_expect_eq(got, -1, "%zu bytes gave %d frames", n, got);
         free(bytes);
     }
+}
+
+static void store_32(char *at, uint32_t value)
+{
+    for (unsigned k = 0; k < 4; k++)
+        at[k] = (char)(value >> 8 * k);
+}
+
+/* Where the size of the chunk of sound is written. */
+static char *find_sound_size(struct file *file)
+{
+    for (size_t i = 12; i + 8 < file->n_bytes; i++) {
+        if (memcmp(file->bytes + i, "data", 4) == 0)
+            return file->bytes + i + 4;
+    }
+    return NULL;
+}
+
+Test(wav, sizes_in_the_header)
+{
+    static const uint32_t unknown[] = {0, UINT32_MAX};
+    struct file file;
+    float samples[FRAMES * CHANNELS], found[FRAMES * CHANNELS];
+    make(&file, samples);
+    char *sound = find_sound_size(&file);
+    cr_assert_not_null(sound);
+    for (size_t i = 0; i < 2; i++) { /* as a pipe writes them */
+        store_32(file.bytes + 4, unknown[i]);
+        cr_expect_eq(read_all(file.bytes, file.n_bytes, found, FRAMES), FRAMES, "%#x", unknown[i]);
+        store_32(sound, unknown[i]); /* 0 is no sound to libsndfile */
+        cr_expect_eq(read_all(file.bytes, file.n_bytes, found, FRAMES), i ? FRAMES : 0, "%#x", unknown[i]);
+        store_32(sound, sizeof samples);
+    }
+    make(&file, samples);
+    store_32(sound, sizeof samples + 4);
+    cr_expect_eq(read_all(file.bytes, file.n_bytes, found, FRAMES), -1, "too much sound");
+    make(&file, samples);
+    store_32(file.bytes + 4, (uint32_t)file.n_bytes + 100);
+    cr_expect_eq(read_all(file.bytes, file.n_bytes, found, FRAMES), -1, "too much content");
+    make(&file, samples);
+    store_32(file.bytes + 4, (uint32_t)file.n_bytes - 7);
+    cr_expect_eq(read_all(file.bytes, file.n_bytes, found, FRAMES), FRAMES, "a byte that only fills");
 }
 
 Test(wav, each_bit_of_the_header)

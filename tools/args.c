@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "runtime/lstmrun.h"
+#include "tools/paths.h"
 #include "tools/say.h"
 
 enum {
@@ -70,8 +71,10 @@ static const struct argp_option options[] = {
 
 /* ---- values -------------------------------------------------------------- */
 
-/* A whole number from 1 up, with K for 1000 and M for 1000000. */
-static size_t count(struct argp_state *state, const char *option, const char *text)
+enum { MAX_THREADS = 1024 }; /* as the library has it */
+
+/* A whole number from 1 to `most`, with K for 1000 and M for 1000000. */
+static size_t count(struct argp_state *state, const char *option, const char *text, uint32_t most)
 {
     char *end;
     errno = 0;
@@ -80,10 +83,10 @@ static size_t count(struct argp_state *state, const char *option, const char *te
         bool thousands = *end == 'K' || *end == 'k', millions = *end == 'M' || *end == 'm';
         unsigned long long unit = thousands ? 1000 : millions ? 1000000 : 1;
         end += unit > 1;
-        if (!errno && *end == '\0' && value <= UINT32_MAX / unit)
+        if (!errno && *end == '\0' && value <= most / unit)
             return (size_t)(value * unit);
     }
-    argp_error(state, "--%s %s: expected a whole number from 1 to %u", option, text, UINT32_MAX);
+    argp_error(state, "--%s %s: expected a whole number from 1 to %u", option, text, most);
     return 0;
 }
 
@@ -121,12 +124,12 @@ static error_t parse(int key, char *text, struct argp_state *state)
     case OPTION_INFO: args->info = true; break;
     case OPTION_PLAN: args->plan = true; break;
     case OPTION_TIME: args->time = true; break;
-    case OPTION_THREADS: args->threads = count(state, "threads", text); break;
+    case OPTION_THREADS: args->threads = count(state, "threads", text, MAX_THREADS); break;
     case OPTION_ISA: args->isa = isa(state, text); break;
     case OPTION_BACKEND: args->backend = text; break;
-    case OPTION_CHUNK: args->chunk = count(state, "chunk", text); break;
-    case OPTION_STEPS: args->steps = count(state, "steps", text); break;
-    case OPTION_BATCH: args->batch = count(state, "batch", text); break;
+    case OPTION_CHUNK: args->chunk = count(state, "chunk", text, UINT32_MAX); break;
+    case OPTION_STEPS: args->steps = count(state, "steps", text, UINT32_MAX); break;
+    case OPTION_BATCH: args->batch = count(state, "batch", text, UINT32_MAX); break;
     case OPTION_LOAD: args->load_state = text; break;
     case OPTION_SAVE: args->save_state = text; break;
     case OPTION_SHOW_STATE: args->show_state = true; break;
@@ -138,9 +141,17 @@ static error_t parse(int key, char *text, struct argp_state *state)
 
 /* ---- what goes together -------------------------------------------------- */
 
-static bool same_file_name(const char *a, const char *b)
+static void check_outputs(const struct args *args)
 {
-    return a && b && strcmp(a, "-") != 0 && strcmp(a, b) == 0;
+    const char *outputs[] = {args->output, args->save_state};
+    if (path_same_file(args->output, args->save_state))
+        args_refuse("-o %s and --save-state %s are the same file", args->output, args->save_state);
+    for (size_t i = 0; i < 2; i++) {
+        if (path_same_file(outputs[i], args->model))
+            args_refuse("%s is the model; choose another file for the output", outputs[i]);
+        if (path_same_file(outputs[i], args->input))
+            args_refuse("%s is the input; choose another file for the output", outputs[i]);
+    }
 }
 
 static void check_together(const struct args *args)
@@ -161,14 +172,13 @@ static void check_together(const struct args *args)
         args_refuse("--steps and --batch are for --plan");
     if (args->time && args->show_state)
         args_refuse("--time and --show-state exclude each other");
+    if (args->time && (args->output || args->format))
+        args_refuse("--time prints times instead of the result; it goes with neither -o nor --format");
     if (args->time && args->save_state)
         args_refuse("--time and --save-state exclude each other");
     if (args->show_state && args->chunk > 1)
         args_refuse("--show-state runs one step a call and excludes --chunk");
-    if (same_file_name(args->output, args->save_state))
-        args_refuse("-o and --save-state name the same file, %s", args->output);
-    if (same_file_name(args->output, args->model) || same_file_name(args->save_state, args->model))
-        args_refuse("%s is the model; choose another file for the output", args->model);
+    check_outputs(args);
 }
 
 static void print_version(FILE *stream, struct argp_state *state)
@@ -195,12 +205,9 @@ void args_parse(int argc, char **argv, struct args *out)
 
 void args_refuse(const char *format, ...)
 {
-    char text[512];
     va_list args;
     va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
+    complain_list(format, args);
     va_end(args);
-    complain("%s", text);
-    fprintf(stderr, "Try 'lstmrun --help'.\n");
-    exit(EXIT_BAD_USAGE);
+    end_for_bad_usage();
 }

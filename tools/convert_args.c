@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "runtime/lstmrun.h"
+#include "tools/paths.h"
 #include "tools/say.h"
 
 enum { OPTION_SPEC = 256, OPTION_VERIFY, OPTION_TOLERANCE, OPTION_KEEP, OPTION_SET, OPTION_CHECK };
@@ -91,8 +92,7 @@ static error_t parse(int key, char *text, struct argp_state *state)
 static _Noreturn void refuse(const char *text)
 {
     complain("%s", text);
-    fprintf(stderr, "Try 'lstmconvert --help'.\n");
-    exit(EXIT_BAD_USAGE);
+    end_for_bad_usage();
 }
 
 static void check_together(const struct convert_args *args)
@@ -110,7 +110,7 @@ static void check_together(const struct convert_args *args)
         refuse("--set needs -o FILE");
     if (args->output && strcmp(args->output, "-") == 0)
         refuse("-o -: a model file is written to a file, not to standard output");
-    if (args->output && strcmp(args->output, args->input) == 0)
+    if (args->output && path_same_file(args->output, args->input))
         refuse("-o names the file to convert; choose another one");
 }
 

@@ -9,24 +9,17 @@
 
 #include "formats/import.h"
 #include "formats/mapfile.h"
+#include "formats/metadata.h"
 #include "formats/sha256.h"
 #include "runtime/lstmrun.h"
 #include "tools/cleanup.h"
 #include "tools/convert_args.h"
+#include "tools/input_map.h"
 #include "tools/reference.h"
 #include "tools/say.h"
 #include "tools/summary.h"
 #include "tools/verify.h"
 #include "tools/whole_file.h"
-
-static bool map(const char *path, struct mapfile *file)
-{
-    char reason[200];
-    if (!mapfile_open(path, file, reason, sizeof reason))
-        return complain("%s: %s", path, reason);
-    cleanup_watch(file->bytes, file->n_bytes, path);
-    return true;
-}
 
 /* Names in foreign files may hold what a terminal obeys. */
 static const char *printable(char *text)
@@ -188,13 +181,13 @@ static bool import(struct conversion *conversion)
         .path = args->input, .bytes = conversion->input.bytes, .n_bytes = conversion->input.n_bytes,
         .spec = args->spec ? (conversion->spec.n_bytes ? conversion->spec.bytes : "") : NULL,
         .n_spec = conversion->spec.n_bytes, .note = note, .note_context = conversion};
-    struct import_error error = {""};
+    struct import_error error = {.text = ""};
     conversion->builder = model_builder_create();
     if (!conversion->builder)
         return complain("%s: out of memory", args->input);
     if (conversion->importer->import(&source, conversion->builder, &error))
         return true;
-    return complain("%s: %s", args->input, printable(error.text));
+    return complain("%s: %s", error.of_spec && args->spec ? args->spec : args->input, printable(error.text));
 }
 
 static void set_origin(struct conversion *conversion)
@@ -208,19 +201,22 @@ static void set_origin(struct conversion *conversion)
     model_set_metadata(conversion->builder, "converter", version);
 }
 
-static bool set_metadata(struct conversion *conversion)
+/* "KEY=VALUE" of --set; `sizes` are those of the model as it is without. */
+static bool set_one(struct conversion *conversion, const char *text, const struct metadata_sizes *sizes)
 {
-    set_origin(conversion);
-    for (size_t i = 0; i < conversion->args->n_sets; i++) {
-        const char *text = conversion->args->sets[i], *equals = strchr(text, '=');
-        char *key = calloc((size_t)(equals - text) + 1, 1);
-        if (!key)
-            return complain("--set %s: out of memory", text);
-        memcpy(key, text, (size_t)(equals - text));
+    const char *equals = strchr(text, '=');
+    size_t n_key = (size_t)(equals - text);
+    char *key = calloc(n_key + 1, 1), reason[120];
+    bool good;
+    if (!key)
+        return complain("--set %s: out of memory", text);
+    memcpy(key, text, n_key);
+    good = metadata_check(key, equals + 1, sizes, reason, sizeof reason) ||
+           complain("--set %s: %s", key, printable(reason));
+    if (good)
         model_set_metadata(conversion->builder, key, equals + 1);
-        free(key);
-    }
-    return true;
+    free(key);
+    return good;
 }
 
 /* The file's bytes, and the runtime's word that it takes them. */
@@ -290,9 +286,20 @@ static bool write_file(const struct conversion *conversion)
     return true;
 }
 
+static bool set_metadata(struct conversion *conversion)
+{
+    const lstm_model_info *info = lstm_model_get_info(conversion->model);
+    const struct metadata_sizes sizes = {info->input.size, info->output.size};
+    for (size_t i = 0; i < conversion->args->n_sets; i++)
+        if (!set_one(conversion, conversion->args->sets[i], &sizes))
+            return false;
+    return conversion->args->n_sets == 0 || finish(conversion);
+}
+
 static bool finish_and_write(struct conversion *conversion)
 {
-    if (!set_metadata(conversion) || !finish(conversion))
+    set_origin(conversion);
+    if (!finish(conversion) || !set_metadata(conversion))
         return false;
     if (!conversion->args->quiet) {
         printf("%s: %s\n", conversion->args->input, conversion->importer->name);
@@ -334,11 +341,10 @@ static bool convert_or_verify(const struct convert_args *args)
 {
     struct mapfile input;
     bool good;
-    if (!map(args->input, &input))
+    if (!input_map(args->input, &input))
         return false;
     good = is_model_file(&input) ? use_model_file(args) : convert_file(args, &input);
-    mapfile_close(&input);
-    return good;
+    return input_unmap(&input, good);
 }
 
 /* A full disk or closed pipe under stdout must not go unnoticed. */
@@ -364,6 +370,7 @@ int main(int argc, char **argv)
     struct convert_args args;
     bool good;
     convert_args_parse(argc, argv, &args);
+    setvbuf(stdout, NULL, _IOLBF, BUFSIZ); /* what is printed stands before the error that follows it */
     json_set_alloc_funcs(allocate_for_json, free);
     cleanup_install(args.input);
     good = args.check ? check_model(&args) : convert_or_verify(&args);

@@ -9,30 +9,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "formats/mapfile.h"
 #include "formats/npy.h"
 #include "formats/npz.h"
-#include "tools/cleanup.h"
+#include "tools/input_map.h"
 #include "tools/say.h"
 
 static const char *const state_names[REFERENCE_STATES] = {
     [REFERENCE_H0] = "h0", [REFERENCE_C0] = "c0", [REFERENCE_HN] = "hn", [REFERENCE_CN] = "cn"};
-
-static bool map(const char *path, struct mapfile *file)
-{
-    char reason[200];
-    if (!mapfile_open(path, file, reason, sizeof reason))
-        return complain("%s: %s", path, reason);
-    cleanup_watch(file->bytes, file->n_bytes, path);
-    return true;
-}
-
-static bool unmap(struct mapfile *file, bool good)
-{
-    cleanup_watch(NULL, 0, NULL);
-    mapfile_close(file);
-    return good;
-}
 
 static bool has_array(const struct npz *npz, const char *name)
 {
@@ -80,13 +63,13 @@ static bool load_npz(const char *path, struct reference *out)
     struct io_error error;
     struct npz *npz;
     bool good;
-    if (!map(path, &file))
+    if (!input_map(path, &file))
         return false;
     if (!npz_open(file.bytes, file.n_bytes, &npz, &error))
-        return unmap(&file, complain("%s: %s", path, error.text));
+        return input_unmap(&file, complain("%s: %s", path, error.text));
     good = read_arrays(path, npz, out);
     npz_close(npz);
-    return unmap(&file, good);
+    return input_unmap(&file, good);
 }
 
 static bool load_npy(const char *path, struct tensor *out)
@@ -94,10 +77,10 @@ static bool load_npy(const char *path, struct tensor *out)
     struct mapfile file;
     struct io_error error;
     bool good;
-    if (!map(path, &file))
+    if (!input_map(path, &file))
         return false;
     good = npy_read(file.bytes, file.n_bytes, out, &error) || complain("%s: %s", path, error.text);
-    return unmap(&file, good);
+    return input_unmap(&file, good);
 }
 
 /* "IN.npy,OUT.npy" */

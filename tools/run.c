@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "tools/frames.h"
+#include "tools/paths.h"
 #include "tools/progress.h"
 #include "tools/say.h"
 #include "tools/state_file.h"
@@ -82,12 +83,14 @@ static const struct sink_format *choose_format(const struct session *session)
         format = sink_find_format("text", NULL);
     else
         format = sink_find_format("bin", NULL);
+    if (!format && !args->format && path_is_special(args->output))
+        format = sink_find_format(path_is_terminal(args->output) ? "text" : "bin", NULL);
     if (!format && args->format)
         args_refuse("--format %s: expected %s", args->format, sink_format_names());
     if (!format)
         args_refuse("%s: its name does not tell the format; add --format %s", args->output,
                     sink_format_names());
-    if (to_stdout && sink_is_binary(format) && isatty(STDOUT_FILENO))
+    if (sink_is_binary(format) && (to_stdout ? isatty(STDOUT_FILENO) : path_is_terminal(args->output)))
         args_refuse("binary data will not be written to a terminal; use -o FILE or --format text");
     if (args->show_state && !sink_is_text(format))
         args_refuse("--show-state is for text output only");

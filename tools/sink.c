@@ -11,10 +11,10 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <unistd.h>
 
 #include "formats/npy.h"
+#include "tools/paths.h"
 #include "tools/say.h"
 
 /* ---- bin ----------------------------------------------------------------- */
@@ -152,22 +152,10 @@ static const struct sink_format format_wav = {
 static const struct sink_format *const formats[] = {&format_bin, &format_npy,       &format_csv,
                                                     &format_wav, &sink_format_json, &sink_format_text};
 
-static bool has_extension(const struct sink_format *format, const char *path)
-{
-    const char *slash = strrchr(path, '/'), *dot = strrchr(slash ? slash : path, '.');
-    if (!dot)
-        return false;
-    for (size_t i = 0; format->extensions[i]; i++) {
-        if (strcasecmp(dot + 1, format->extensions[i]) == 0)
-            return true;
-    }
-    return false;
-}
-
 const struct sink_format *sink_find_format(const char *name, const char *path)
 {
     for (size_t i = 0; i < sizeof formats / sizeof *formats; i++) {
-        if (name ? strcmp(name, formats[i]->name) == 0 : has_extension(formats[i], path))
+        if (name ? strcmp(name, formats[i]->name) == 0 : path_has_extension(path, formats[i]->extensions))
             return formats[i];
     }
     return NULL;

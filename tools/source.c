@@ -9,13 +9,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "tools/cleanup.h"
+#include "tools/paths.h"
 #include "tools/say.h"
 
 struct source_format {
@@ -26,6 +27,15 @@ struct source_format {
 };
 
 /* ---- files read as they come: bin and csv -------------------------------- */
+
+/* The easiest mistake: the model given twice. */
+static bool is_model_file(const struct source *source)
+{
+    static const char magic[8] = "\x8cLST\r\n\x1a\n";
+    char start[sizeof magic];
+    return pread(source->fd, start, sizeof start, 0) == (ssize_t)sizeof start &&
+           memcmp(start, magic, sizeof magic) == 0;
+}
 
 static bool open_descriptor(struct source *source)
 {
@@ -40,8 +50,12 @@ static bool open_descriptor(struct source *source)
     if (status.st_size == 0)
         return complain("%s: the file is empty, expected frames of %zu numbers", source->name,
                         source->frame.size);
-    source->file_bytes = (size_t)status.st_size;
-    return true;
+    /* Standard input may be a file that was read in part. */
+    off_t start = lseek(source->fd, 0, SEEK_CUR);
+    if (start < status.st_size)
+        source->file_bytes = (size_t)(status.st_size - (start > 0 ? start : 0));
+    return !is_model_file(source) ||
+           complain("%s: is a model file, expected a file of frames", source->name);
 }
 
 static ptrdiff_t read_some(void *context, void *bytes, size_t n)
@@ -51,6 +65,17 @@ static ptrdiff_t read_some(void *context, void *bytes, size_t n)
     if (got > 0)
         source->bytes_read += (size_t)got;
     return got;
+}
+
+/* At the end: whether a file of known size has become shorter since it was opened. */
+static bool is_cut(const struct source *source)
+{
+    return source->bytes_read < source->file_bytes;
+}
+
+static bool fail_changed(const struct source *source)
+{
+    return complain("%s: changed while it was being read", source->name);
 }
 
 static bool bin_open(struct source *source)
@@ -70,6 +95,9 @@ static bool bin_open(struct source *source)
 static bool bin_read(struct source *source, float *frames, size_t steps, size_t *n_out)
 {
     size_t frame_bytes = source->frame.size * sizeof(float);
+    /* A file that grows is as long as it was when it was opened. */
+    if (steps > source->steps - source->done)
+        steps = source->steps - source->done;
     size_t wanted = steps * frame_bytes, have = 0;
     while (have < wanted) {
         ptrdiff_t got = read_some(source, (char *)frames + have, wanted - have);
@@ -81,6 +109,8 @@ static bool bin_read(struct source *source, float *frames, size_t steps, size_t 
             break;
         have += (size_t)got;
     }
+    if (have < wanted && is_cut(source))
+        return fail_changed(source);
     *n_out = have / frame_bytes;
     if (have % frame_bytes)
         return complain("%s: step %zu: ends after %zu bytes, expected %zu (%zu 32-bit floats)", source->name,
@@ -105,6 +135,8 @@ static bool csv_read_frames(struct source *source, float *frames, size_t steps, 
         int got = csv_read_row(&source->csv, frames + *n_out * size, size, &n, &error);
         if (got < 0)
             return complain("%s:%s", source->name, error.text);
+        if (got == 0 && is_cut(source))
+            return fail_changed(source);
         if (got == 0)
             break;
         if (n != size)
@@ -174,12 +206,34 @@ static bool npy_open(struct source *source)
     return true;
 }
 
+/* Numbers of 64 bits that are finite in the file but not in 32 bits. */
+static bool npy_check_range(const struct source *source, const float *frames, size_t n)
+{
+    size_t size = source->frame.size;
+    if (source->npy.kind != 'f' || source->npy.element_bytes < 8)
+        return true;
+    for (size_t i = 0; i < n; i++) {
+        if (!isinf(frames[i]))
+            continue;
+        double value = npy_get_double(&source->npy, source->map.bytes, source->done * size + i);
+        size_t frame = source->done + i / size;
+        char item[40] = "";
+        if (isinf(value))
+            continue;
+        if (source->batch)
+            snprintf(item, sizeof item, "item %zu, ", frame / source->steps);
+        return complain("%s: %sstep %zu, column %zu: %g is too large for 32-bit floating point", source->name,
+                        item, frame % source->steps, i % size, value);
+    }
+    return true;
+}
+
 static bool npy_read_frames(struct source *source, float *frames, size_t steps, size_t *n_out)
 {
     size_t size = source->frame.size, left = source->items * source->steps - source->done;
     *n_out = steps < left ? steps : left;
     npy_get(&source->npy, source->map.bytes, source->done * size, *n_out * size, frames);
-    return true;
+    return npy_check_range(source, frames, *n_out * size);
 }
 
 static bool wav_begin(struct source *source)
@@ -222,24 +276,12 @@ static const struct source_format formats[] = {
     {"wav", {"wav", NULL}, wav_begin, wav_read_frames},
 };
 
-static bool has_extension(const struct source_format *format, const char *path)
-{
-    const char *slash = strrchr(path, '/'), *dot = strrchr(slash ? slash : path, '.');
-    if (!dot)
-        return false;
-    for (size_t i = 0; format->extensions[i]; i++) {
-        if (strcasecmp(dot + 1, format->extensions[i]) == 0)
-            return true;
-    }
-    return false;
-}
-
 const struct source_format *source_find_format(const char *name, const char *path)
 {
     if (!name && strcmp(path, "-") == 0)
         name = "bin";
     for (size_t i = 0; i < sizeof formats / sizeof *formats; i++) {
-        if (name ? strcmp(name, formats[i].name) == 0 : has_extension(&formats[i], path))
+        if (name ? strcmp(name, formats[i].name) == 0 : path_has_extension(path, formats[i].extensions))
             return &formats[i];
     }
     return NULL;

@@ -13,6 +13,7 @@ import pathlib
 import re
 import resource
 import struct
+import subprocess
 import sys
 import zipfile
 
@@ -138,6 +139,38 @@ def metadata(place):
 
 
 @test
+def metadata_that_programs_obey(place):
+    """sample_rate and labels are checked alike from --set and from --spec"""
+    start(place)
+    for value in ["abc", "", "0", "-1", "inf", "nan", "0x10", "1e39", " 5", "5 "]:
+        refuse(place, ["m.safetensors", "-o", "x.bin", "--set", "sample_rate=" + value],
+               "--set sample_rate: '%s', expected a decimal number above 0" % re.escape(value))
+        place.write("s.json", json.dumps({"metadata": {"sample_rate": value}}).encode())
+        refuse(place, ["m.safetensors", "-o", "x.bin", "--spec", "s.json"],
+               r"convert: s\.json: \$\.metadata\.sample_rate: '%s', expected a decimal" % re.escape(value))
+        (place.folder / "s.json").unlink()
+    refuse(place, ["m.safetensors", "-o", "x.bin", "--set", "labels=a\nb"], "--set labels: 2 names for 1 output$")
+    refuse(place, ["m.safetensors", "-o", "x.bin", "--set", "input_names=a\nb"],
+           "--set input_names: 2 names for 3 numbers")
+    place.write("s.json", b'{"labels": ["a", "b"]}')
+    refuse(place, ["m.safetensors", "-o", "x.bin", "--spec", "s.json"],
+           r"convert: s\.json: \$\.labels: 2 names for 1 output$")
+    place.run("m.safetensors", "-o", "x.bin", "--set", "sample_rate=44100", "--set", "labels=a")
+    check(b"44100" in place.read("x.bin"), "the rate is in the file")
+
+
+@test
+def order_of_talk(place):
+    """with both streams in one pipe, the table stands before the error that follows it"""
+    start(place)
+    wrong = expected()[0]
+    wrong[0] += 1
+    place.write("off.npz", reference(output=([STEPS, 1], wrong)))
+    out = place.run("m.safetensors", "--verify", "off.npz", code=1, stderr=subprocess.STDOUT).out.decode()
+    check(0 <= out.find("51 parameters") < out.find("ABOVE") < out.find("lstmconvert: "), out)
+
+
+@test
 def spec(place):
     """--spec changes the model; a mistake in it is named with its place"""
     start(place)
@@ -145,9 +178,16 @@ def spec(place):
     contains(place.run("m.safetensors", "--spec", "s.json", "-o", "out.bin").out.decode(), r"last +last", "tanh",
              "a run")
     place.write("bad.json", b'{"take": "last",\n "tak": 1}')
-    refuse(place, ["m.safetensors", "--spec", "bad.json", "-o", "x.bin"], r"\$\.tak: unknown key")
+    refuse(place, ["m.safetensors", "--spec", "bad.json", "-o", "x.bin"], r"^lstmconvert: bad\.json: \$\.tak: unknown key")
     place.write("worse.json", b'{"take": "last",\n "tak"}')
-    refuse(place, ["m.safetensors", "--spec", "worse.json", "-o", "x.bin"], "JSON line 2")
+    refuse(place, ["m.safetensors", "--spec", "worse.json", "-o", "x.bin"],
+           r"^lstmconvert: worse\.json: JSON line 2")
+    place.write("twice.json", b'{"take": "last", "take": "last"}')
+    refuse(place, ["m.safetensors", "--spec", "twice.json", "-o", "x.bin"],
+           r"^lstmconvert: twice\.json: JSON line 1, column \d+: duplicate object key")
+    place.write("order.json", b'{"order": ["lstm"]}')
+    refuse(place, ["m.safetensors", "--spec", "order.json", "-o", "x.bin"],
+           r"^lstmconvert: order\.json: the module 'fc' is in the file")
     place.write("empty.json", b"")
     refuse(place, ["m.safetensors", "--spec", "empty.json", "-o", "x.bin"], "JSON")
     refuse(place, ["m.safetensors", "--spec", "none.json", "-o", "x.bin"], r"none\.json")
@@ -167,6 +207,11 @@ def schema(place):
         known = re.search("known are (.*)", result.err)
         check(known, result.text())
         equal(sorted(known.group(1).split(", ")), sorted(keys), "keys at the place of " + json.dumps(spec))
+    for spec, words in [({"take": "?"}, root["take"]["enum"]),
+                        ({"layers": [{"type": "?"}]}, root["layers"]["items"]["properties"]["type"]["enum"])]:
+        place.write("s.json", json.dumps(spec).encode())
+        result = place.run("m.safetensors", "--spec", "s.json", "-o", "x.bin", code=1)
+        equal(re.findall('"(.*?)"', result.err), words, "words at the place of " + json.dumps(spec))
 
 
 @test
@@ -292,8 +337,9 @@ def usage(place):
     start(place)
     for words in [[], ["m.safetensors"], ["--check"], ["--check", "m.bin", "-o", "x"], ["m.safetensors", "m.bin"],
                   ["m.safetensors", "-o", "-"], ["m.safetensors", "-o", "m.safetensors"], ["--nonsense"],
+                  ["m.safetensors", "-o", "./m.safetensors"],
                   ["m.safetensors", "--keep-reference", "-o", "x"], ["--verify", "ref.npz", "m.bin", "--set", "a=b"]]:
-        refuse(place, words, "lstmconvert: ", 2)
+        refuse(place, words, "lstmconvert: (.*\n)+Try `lstmconvert --help' or `lstmconvert --usage' for more", 2)
     contains(place.run("--help").out.decode(), "Usage: lstmconvert", "--spec", "safetensors")
     contains(place.run("--version").out.decode(), r"^lstmconvert \d")
 

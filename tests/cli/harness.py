@@ -65,10 +65,10 @@ class Place:
     def command(self, *words):
         return [str(self.program)] + [str(word) for word in words]
 
-    def run(self, *words, stdin=b"", code=0, stdout=subprocess.PIPE, **options):
-        done = subprocess.run(self.command(*words), input=stdin, stdout=stdout, stderr=subprocess.PIPE,
+    def run(self, *words, stdin=b"", code=0, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options):
+        done = subprocess.run(self.command(*words), input=stdin, stdout=stdout, stderr=stderr,
                               cwd=self.folder, timeout=120, check=False, **options)
-        result = Result(done.returncode, done.stdout or b"", done.stderr.decode("utf-8", "replace"))
+        result = Result(done.returncode, done.stdout or b"", (done.stderr or b"").decode("utf-8", "replace"))
         check(code is None or result.code == code, "expected code %s: %s" % (code, result.text()))
         return result
 

@@ -51,6 +51,15 @@ def lstm(inputs=INPUTS, outputs=OUTPUTS, metadata=None, direction=0, last=False,
     return model.bytes(), weights
 
 
+def one_unit():
+    """An lstm of one unit and nothing else."""
+    model, numbers = model_file.Model(input=[1]), Numbers(3)
+    model.layer("lstm", [0], shape=[1], words=model_file.rnn_words(1), name="cell",
+                tensors=[model.tensor(numbers.array(4, 1, 2), name="W"),
+                         model.tensor(numbers.array(4, 1), name="b")] + [None] * 4)
+    return model.bytes()
+
+
 def embedding(words=10, size=HIDDEN):
     """Whole numbers below `words` in, rows of a table out."""
     model = model_file.Model(input=[1])
@@ -105,12 +114,19 @@ def csv(frames, separator=",", header=None):
     return ("\n".join(lines + [separator.join(repr(x) for x in frame) for frame in frames]) + "\n").encode()
 
 
-def wav(samples, channels=1, rate=48000):
-    """32-bit float samples."""
-    data = f32(samples)
-    form = struct.pack("<HHIIHH", 3, channels, rate, rate * channels * 4, channels * 4, 32)
-    chunks = b"fmt " + struct.pack("<I", len(form)) + form + b"data" + struct.pack("<I", len(data)) + data
-    return b"RIFF" + struct.pack("<I", 4 + len(chunks)) + b"WAVE" + chunks
+def wav(samples, channels=1, rate=48000, kind=b"RIFF"):
+    """32-bit float samples; RIFX is big-endian, RF64 has room for large sizes."""
+    order, large = ">" if kind == b"RIFX" else "<", kind == b"RF64"
+
+    def chunk(tag, content, size=None):
+        return tag + struct.pack(order + "I", len(content) if size is None else size) + content
+    data = struct.pack("%s%df" % (order, len(samples)), *samples)
+    unknown = 0xFFFFFFFF if large else None
+    form = struct.pack(order + "HHIIHH", 3, channels, rate, rate * channels * 4, channels * 4, 32)
+    chunks = chunk(b"fmt ", form) + chunk(b"data", data, unknown)
+    if large:
+        chunks = chunk(b"ds64", struct.pack("<QQQI", 40 + len(chunks), len(data), len(samples), 0)) + chunks
+    return chunk(kind, b"WAVE" + chunks, unknown)
 
 
 # ---- output files ----------------------------------------------------------------------------------------

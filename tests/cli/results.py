@@ -56,6 +56,8 @@ def bad_usage(place):
             (("-", "x.bin"), "the model must be a file"),
             (("m.bin", "x.bin", "--threads", "0"), "--threads 0: expected a whole number"),
             (("m.bin", "x.bin", "--threads", "-1"), "--threads -1: expected a whole number"),
+            (("m.bin", "x.bin", "--threads", "1025"), "--threads 1025: expected .* from 1 to 1024"),
+            (("m.bin", "x.bin", "--threads", "2K"), "--threads 2K: expected .* from 1 to 1024"),
             (("m.bin", "x.bin", "--chunk", "1x"), "--chunk 1x: expected a whole number"),
             (("m.bin", "x.bin", "--chunk", "99999M"), "expected a whole number from 1 to"),
             (("b.bin", "x.bin", "--chunk", "2"), "--chunk: b.bin needs whole sequences"),
@@ -64,6 +66,8 @@ def bad_usage(place):
             (("m.bin", "x.bin", "--show-state", "--format", "csv"), "--show-state is for text"),
             (("m.bin", "x.bin", "--time", "--show-state"), "exclude each other"),
             (("m.bin", "x.bin", "--time", "--save-state", "s"), "exclude each other"),
+            (("m.bin", "x.bin", "--time", "-o", "y.bin"), "--time .* neither -o nor --format"),
+            (("m.bin", "x.bin", "--time", "--format", "csv"), "--time .* neither -o nor --format"),
             (("m.bin", "x.bin", "--info", "-o", "y.bin"), "--info and --plan only print"),
             (("m.bin", "x.bin", "--steps", "5"), "--steps and --batch are for --plan"),
             (("m.bin", "--info", "--steps", "5"), "--steps and --batch are for --plan"),
@@ -74,7 +78,30 @@ def bad_usage(place):
             (("m.bin", "x.bin", "-o", "y", "--format", "bin", "--save-state", "y"), "same file"),
             (("m.bin", "x.bin", "-o", "m.bin"), "m.bin is the model"),
             (("m.bin", "x.bin", "--isa", "mmx"), "mmx")):
-        place.refuse(words, pattern, code=2)
+        result = place.refuse(words, pattern, code=2)
+        check(result.err.endswith("\nTry `lstmrun --help' or `lstmrun --usage' for more information.\n"),
+              "the hint at the end: " + result.text())
+
+
+@test
+def outputs_over_inputs(place):
+    """an output that is the model, the input or the other output is refused, by whatever name"""
+    for name in ("m", "x"):
+        os.symlink(name + ".bin", place.folder / (name + "-link.bin"))
+        os.link(place.folder / (name + ".bin"), place.folder / (name + "-twin.bin"))
+    os.symlink(".", place.folder / "here")
+    before = [place.read(name) for name in ("m.bin", "x.bin")]
+    for name, what in (("m", "the model"), ("x", "the input")):
+        for path in ("%s.bin", "./%s.bin", "%s-link.bin", "%s-twin.bin", "here/%s.bin"):
+            for words in (("-o", path % name), ("-o", "y.bin", "--save-state", path % name)):
+                place.refuse(("m.bin", "x.bin") + words, "%s is %s; choose" % (path % name, what), code=2)
+    place.write("old.bin", b"")
+    for one, other in (("st.bin", "./st.bin"), ("here/st.bin", "st.bin"), ("old.bin", "here/old.bin")):
+        place.refuse(("m.bin", "x.bin", "-o", one, "--save-state", other), "are the same file", code=2)
+    equal([place.read(name) for name in ("m.bin", "x.bin")], before, "model and input")
+    os.mkdir(place.folder / "folder")
+    place.run("m.bin", "x.bin", "-o", "st.bin", "--save-state", "folder/st.bin", "-q")
+    place.run("m.bin", "x.bin", "-o", "/dev/null", "--save-state", "/dev/null", "-q")
 
 
 # ---- numbers ---------------------------------------------------------------------------------------------
@@ -266,6 +293,13 @@ def outputs(place):
         other = place.run("m.bin", "x.bin", "-q", "--format", name, "-o", "-").out
         place.run("m.bin", "x.bin", "-q", "--format", name, "-o", "y.any")
         equal(place.read("y.any"), other, "--format %s on stdout and in a file" % name)
+    equal(place.run("m.bin", "x.bin", "-q", "-o", "/dev/stdout").out, expected, "a pipe without --format")
+    place.run("m.bin", "x.bin", "-q", "-o", "/dev/null")
+    os.mkfifo(place.folder / "pipe.csv")
+    process = place.start("m.bin", "x.bin", "-q", "-o", "pipe.csv")
+    equal((place.read("pipe.csv"), process.wait(60)), (place.read("y.csv"), 0), "a pipe's extension tells")
+    for stream in (process.stdin, process.stdout, process.stderr):
+        stream.close()
 
 
 @test
@@ -280,8 +314,6 @@ def output_file(place):
     equal(place.read("real.bin"), expected, "content")
     equal(os.stat(place.folder / "real.bin").st_mode & 0o777, 0o640, "access rights")
     equal(place.files(), ["link.bin", "m.bin", "real.bin", "x.bin"], "files")
-    place.run("m.bin", "x.bin", "-o", "x.bin", "-q")
-    equal(place.read("x.bin"), expected, "output over the input")
 
 
 @test
@@ -316,9 +348,12 @@ def info(place):
     parameters = len(flat(flat(place.weights["w"]))) + 4 * models.HIDDEN + OUTPUTS * (models.HIDDEN + 1)
     for pattern in (r"^model +m\.bin$", r"^input +\[steps, 3\]$", r"^output +\[steps, 2\]$", r"^streams +yes",
                     r"^parameters +%d numbers, %d bytes$" % (parameters, 4 * parameters),
-                    r"^state +10 numbers", r"^ +0 +lstm +\[steps, 5\]", r"^ +1 +dense +\[steps, 2\]",
+                    r"^state +10 numbers", r"^ +0 +lstm +\[steps, 5\] .* 5 units",
+                    r"^ +1 +dense +\[steps, 2\]",
                     r"^  name +small$", r"^  license +MIT$"):
         check(re.search(pattern, out, re.MULTILINE), "expected /%s/ in\n%s" % (pattern, out))
+    place.write("one.bin", models.one_unit())
+    check(re.search(r" 1 unit$", place.run("one.bin", "--info").out.decode(), re.MULTILINE), "1 unit")
     place.write("last.bin", models.lstm(last=True, metadata={"labels": "a\nb"})[0])
     out = place.run("last.bin", "--info").out.decode()
     for pattern in (r"^output +\[2\]$", r"^streams +no", r"^  labels +a, b$"):
@@ -379,6 +414,10 @@ def terminal(place):
     """a terminal gets no binary data, and the first and last rows of a long result"""
     out = on_terminal(place, "m.bin", "x.bin", "--format", "bin", code=2)
     check("binary data will not be written to a terminal" in out, out)
+    out = on_terminal(place, "m.bin", "x.bin", "-o", "/dev/tty", "--format", "bin", code=2)
+    check("binary data will not be written to a terminal" in out, out)
+    out = on_terminal(place, "m.bin", "x.bin", "-q", "-o", "/dev/tty")
+    equal(out.split()[:5], "step output 0 output 1".split(), "text")
     place.write("long.bin", models.f32(models.Numbers(3).array(3 * 1000)))
     lines = on_terminal(place, "m.bin", "long.bin", "-q").splitlines()
     equal(len(lines), 1 + 20 + 1 + 10, "lines")

@@ -2,8 +2,9 @@
 """LSTM, GRU and RNN nodes with every attribute and optional input, and the operators around them,
 against ONNX Runtime on the same file."""
 import itertools
+import tempfile
 
-from onnx_common import Score, check_model, check_refused, np, onnx
+from onnx_common import Score, check_model, check_refused, convert, np, onnx
 
 from onnx import TensorProto, helper, numpy_helper
 
@@ -201,6 +202,13 @@ def check_layers(score):
         "Gather T-1": ([n("Gather", ["s", "i"], ["y"], axis=1)], [scalar("i", T - 1)]),
         "Slice [-1:]": ([n("Slice", ["s", "b0", "e0", "ax"], ["z"]), n("Squeeze", ["z", "ax"], ["y"])],
                         [ints("b0", -1), ints("e0", 2**63 - 1), ints("ax", 1)]),
+        "Gather 0": ([n("Gather", ["s", "i"], ["y"], axis=1)], [scalar("i", 0)]),
+        "Gather [0]": ([n("Gather", ["s", "i"], ["y"], axis=1)], [ints("i", 0)]),
+        "Gather -T": ([n("Gather", ["s", "i"], ["y"], axis=1)], [scalar("i", -T)]),
+        "Slice [0:1]": ([n("Slice", ["s", "b0", "e0", "ax"], ["z"]), n("Squeeze", ["z", "ax"], ["y"])],
+                        [ints("b0", 0), ints("e0", 1), ints("ax", 1)]),
+        "first and last": ([n("Gather", ["s", "f"], ["a"], axis=1), n("Gather", ["s", "i"], ["l"], axis=1),
+                            n("Concat", ["a", "l"], ["y"], axis=1)], [scalar("f", 0), scalar("i", -1)]),
         "ReduceMean": ([n("ReduceMean", ["s"], ["y"], axes=[1], keepdims=0)], []),
         "ReduceMax": ([n("ReduceMax", ["s"], ["y"], axes=[1], keepdims=1)], []),
         "GlobalAveragePool": ([n("Transpose", ["s"], ["c"], perm=[0, 2, 1]),
@@ -326,8 +334,23 @@ def check_states_and_lengths(score):
                in_axes="TB", out_axes="TB")
 
 
+def check_metadata_left_out(name):
+    model = after_lstm([helper.make_node("Relu", ["s"], ["y"])], [])
+    for key, value in (("sample_rate", "abc"), ("labels", "a\nb"), ("input_names", "\n".join("x" * I)), ("k", "v")):
+        model.metadata_props.add(key=key, value=value)
+    with tempfile.TemporaryDirectory() as folder:
+        model_file, notes = convert(model, folder)
+        with open(model_file, "rb") as file:
+            data = file.read()
+    for words in ("'sample_rate' is left out: 'abc', expected", f"'labels' is left out: 2 names for {H} outputs"):
+        assert words in notes, f"{name}: no \"{words}\" in: {notes}"
+    assert b"input_names" in data and b"sample_rate" not in data and b"labels" not in data, name
+
+
 def check_refusals(score):
     n = helper.make_node
+    range_of = lambda start, end: [constant("b0", np.array([start])), constant("e0", np.array([end])),
+                                   constant("ax", np.array([1]))]
     refusals = {
         "Erf": (after_lstm([n("Erf", ["s"], ["y"], name="bad")], []), "'bad'", "Erf"),
         "attribute": (cell("LSTM", output_sequence=1), "output_sequence", "LSTM", "'cell'"),
@@ -343,9 +366,19 @@ def check_refusals(score):
         "short lengths": (cell("LSTM", lengths=[T, 2, T]), "sequence_lens"),
         "clip 0": (cell("LSTM", clip=0.0), "clip"),
         "hidden_size": (cell("LSTM", directions=2), "W"),
-        "first step": (after_lstm([n("Gather", ["s", "i"], ["y"], axis=1, name="bad")],
-                                  [constant("i", np.array(0))]),
-                       "'bad'", "Gather"),
+        "second step": (after_lstm([n("Gather", ["s", "i"], ["y"], axis=1, name="bad")],
+                                   [constant("i", np.array(1))]),
+                        "'bad'", "Gather", "some steps"),
+        "no step": (after_lstm([n("Slice", ["s", "b0", "e0", "ax"], ["y"], name="bad")], range_of(-1, 0)),
+                    "'bad'", "Slice", "some steps"),
+        "two steps": (after_lstm([n("Slice", ["s", "b0", "e0", "ax"], ["y"], name="bad")], range_of(0, 2)),
+                      "'bad'", "Slice", "some steps"),
+        "axes twice": (after_lstm([n("Unsqueeze", ["s", "ax"], ["y"], name="bad")],
+                                  [constant("ax", np.array([1, 1]))]),
+                       "'bad'", "Unsqueeze", "twice"),
+        "axis that is not 1": (after_lstm([n("Squeeze", ["s", "ax"], ["y"], name="bad")],
+                                          [constant("ax", np.array([2]))]),
+                               "'bad'", "Squeeze", "axes has 2"),
         "two outputs": (after_lstm([n("Relu", ["s"], ["y"]), n("Tanh", ["s"], ["z"])], [],
                                    outputs=("y", "z")),
                         "--spec", "'z'"),
@@ -356,6 +389,7 @@ def check_refusals(score):
         score.case(f"refused: {name}", check_refused, model, *words)
     two = refusals["two outputs"][0]
     x = floats(B, T, I, scale=1)
+    score.case("metadata that cannot be", check_metadata_left_out)
     score.case("the output chosen", check_model, two, x, output=1, spec='{"output": "z"}')
 
 

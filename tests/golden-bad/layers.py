@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """For make.py: a model of one good layer for each type, and for each rule from F60 on at least one file in
-which a single change to such a layer breaks it. Layers read frames of WIDTH numbers; all weights are 0.5.
+which a change to such a layer breaks it and no other. Layers read frames of WIDTH numbers; all weights are
+0.5. Names: F, the rule, what is wrong.
 """
 import model_file as mf
 
@@ -40,6 +41,8 @@ LAYERS = {
     "first": {"once": True},
 }
 
+BOTH = mf.rnn_words(HIDDEN, direction=2)
+
 # Layers that can stand before the one to try, which then reads value 1 too.
 BEFORE = {
     "once": ("last", {"shape": [WIDTH], "once": True}),
@@ -48,25 +51,134 @@ BEFORE = {
 }
 
 
-def layer_file(kind, words=None, slots=None, before=None, **changes):
+def layer_file(kind, words=None, slots=None, n_slots=None, before=None, **changes):
     """The good layer of this kind with some words, some slots (both by number) and other fields changed."""
     layer = {"type": kind, "inputs": [0], "shape": [WIDTH], "once": False, "frame": [WIDTH]}
-    layer.update(LAYERS[kind], **changes)
-    shapes = dict(enumerate(layer.pop("slots", [])))
-    shapes.update(slots or {})
+    layer.update(LAYERS[kind])
+    layer.update(changes)
+    shapes = {**dict(enumerate(layer.pop("slots", []))), **(slots or {})}
     model = mf.Model(input=layer.pop("frame"))
     if before:
         first, fields = BEFORE[before]
         model.layer(first, [0], **fields)
-    tensors = [None if dims is None else model.tensor(filled(dims)) for _, dims in sorted(shapes.items())]
-    model.layer(**dict(layer, words={**layer.get("words", {}), **(words or {})}, tensors=tensors))
+    layer["tensors"] = [None if dims is None else model.tensor(filled(dims))
+                        for _, dims in sorted(shapes.items())[:n_slots]]
+    layer["words"] = {**layer.get("words", {}), **(words or {})}
+    model.layer(**layer)
     return model.bytes()
 
 
-def without_slots(kind, n):
-    """The good layer with its first n slots alone."""
-    return layer_file(kind, **dict(LAYERS[kind], words=None, slots=None)) if n is None else _cut(kind, n)
+def lstm_both(projections, r):
+    """Both directions, each with a W for states of r numbers and a projection of its own."""
+    slots = []
+    for dims in projections:
+        slots += [[4, HIDDEN, r + WIDTH], None, None, dims, None, None]
+    return layer_file("lstm", words=BOTH, slots=dict(enumerate(slots)), shape=[2 * r])
 
 
-BOTH = mf.rnn_words(HIDDEN, direction=2)
-PROJECTED = [[4, HIDDEN, 1 + WIDTH], None, None, [1, HIDDEN], None, None]
+FILES = {"good-" + kind: layer_file(kind) for kind in LAYERS}
+FILES.update({
+    "good-lstm-projected": lstm_both([[1, HIDDEN], [1, HIDDEN]], 1),
+    "good-gru-reset-after": layer_file("gru", words={2: 2}, slots={2: [1, HIDDEN]}),
+    "good-mul-by-number": layer_file("mul", before="number", inputs=[0, 1]),
+    "good-dense-once": layer_file("dense", before="once", inputs=[1], once=True),
+    "good-embedding-of-one": layer_file("embedding", frame=[1], shape=[2]),
+    "F60-type-0": layer_file("softmax", type=0),
+    "F60-type-99": layer_file("softmax", type=99),
+    "F60-type-all-ones": layer_file("softmax", type=mf.NONE),
+    "F61-lstm-two": layer_file("lstm", inputs=[0, 0]),
+    "F61-dense-two": layer_file("dense", inputs=[0, 0]),
+    "F61-add-one": layer_file("add", inputs=[0]),
+    "F61-concat-one": layer_file("concat", inputs=[0], shape=[WIDTH]),
+    "F62-lstm-five": layer_file("lstm", n_slots=5),
+    "F62-lstm-both-six": layer_file("lstm", words=BOTH, shape=[2 * HIDDEN]),
+    "F62-dense-without-bias": layer_file("dense", n_slots=1),
+    "F62-softmax-one": layer_file("softmax", slots={0: [WIDTH]}),
+    "F62-mean-none": layer_file("mean", slots={0: None}),
+    "F63-lstm-without-w": layer_file("lstm", slots={0: None}),
+    "F63-lstm-first-projection": lstm_both([[HIDDEN, HIDDEN], None], HIDDEN),
+    "F63-lstm-second-projection": lstm_both([None, [HIDDEN, HIDDEN]], HIDDEN),
+    "F63-gru-two-biases": layer_file("gru", slots={2: [1, HIDDEN]}),
+    "F63-gru-projection": layer_file("gru", slots={3: [HIDDEN, HIDDEN]}),
+    "F63-rnn-c0": layer_file("rnn", slots={5: [HIDDEN]}),
+    "F63-dense-without-w": layer_file("dense", slots={0: None}),
+    "F63-embedding-without-table": layer_file("embedding", slots={0: None}),
+    "F63-scale-by-nothing": layer_file("scale", slots={0: None, 1: None}),
+    "F64-lstm-word-23": layer_file("lstm", words={23: 1}),
+    "F64-lstm-second-direction": layer_file("lstm", words={11: 1}),
+    "F64-lstm-flag-of-gru": layer_file("lstm", words={2: 2}),
+    "F64-lstm-flag-31": layer_file("lstm", words={2: 1 << 31}),
+    "F64-gru-third-activation": layer_file("gru", words={4: 0x00020201}),
+    "F64-rnn-alpha-of-g": layer_file("rnn", words={7: ONE}),
+    "F64-dense-word-3": layer_file("dense", words={3: 1}),
+    "F64-softmax-word-0": layer_file("softmax", words={0: 1}),
+    "F65-lstm-activation-12": layer_file("lstm", words={4: 0x0002020C}),
+    "F65-dense-activation-12": layer_file("dense", words={0: 12}),
+    "F65-dense-alpha-of-tanh": layer_file("dense", words={1: ONE}),
+    "F65-activation-beta-of-elu": layer_file("activation", words={2: ONE}),
+    "F65-activation-alpha-nan": layer_file("activation", words={1: NAN}),
+    "F65-activation-alpha-infinite": layer_file("activation", words={1: INFINITY}),
+    "F66-lstm-reads-once": layer_file("lstm", before="once", inputs=[1]),
+    "F66-mean-reads-once": layer_file("mean", before="once", inputs=[1]),
+    "F66-mean-every-step": layer_file("mean", once=False),
+    "F66-dense-once": layer_file("dense", once=True),
+    "F66-dense-every-step": layer_file("dense", before="once", inputs=[1]),
+    "F66-add-mixed": layer_file("add", before="once", inputs=[0, 1]),
+    "F101-no-units": layer_file("lstm", words={0: 0}),
+    "F101-direction-3": layer_file("lstm", words={1: 3}),
+    "F101-clip-nan": layer_file("lstm", words={3: NAN}),
+    "F102-units-all-ones": layer_file("gru", words={0: mf.NONE}),
+    "F102-clip-negative": layer_file("gru", words={3: MINUS_ONE}),
+    "F103-direction-all-ones": layer_file("rnn", words={1: mf.NONE}),
+    "F103-clip-infinite": layer_file("rnn", words={3: INFINITY}),
+    "F120-epsilon-negative": layer_file("layer_norm", words={0: MINUS_ONE}),
+    "F120-epsilon-nan": layer_file("layer_norm", words={0: NAN}),
+    "F123-axis-beyond-rank": layer_file("concat", words={0: 1}),
+    "F124-axis-beyond-rank": layer_file("slice", words={0: 1}),
+    "F124-nothing": layer_file("slice", words={2: 0}),
+    "F124-step-0": layer_file("slice", words={3: 0}),
+    "F124-beyond": layer_file("slice", words={3: 3}),
+    "F124-overflow": layer_file("slice", words={2: mf.NONE, 3: mf.NONE}),
+    "F201-input-rank": layer_file("lstm", before="matrix", inputs=[1]),
+    "F201-w": layer_file("lstm", slots={0: [4, HIDDEN, COLUMNS - 1]}),
+    "F201-bias": layer_file("lstm", slots={1: [4 * HIDDEN]}),
+    "F201-peephole": layer_file("lstm", slots={2: [4, HIDDEN]}),
+    "F201-second-projection": lstm_both([[1, HIDDEN], [2, HIDDEN]], 1),
+    "F201-h0": layer_file("lstm", slots={4: [HIDDEN + 1]}),
+    "F201-c0": layer_file("lstm", slots={5: [1, HIDDEN]}),
+    "F201-output": layer_file("lstm", shape=[HIDDEN + 1]),
+    "F202-w": layer_file("gru", slots={0: [4, HIDDEN, COLUMNS]}),
+    "F202-second-bias": layer_file("gru", words={2: 2}, slots={2: [3, HIDDEN]}),
+    "F202-output": layer_file("gru", shape=[1, HIDDEN]),
+    "F203-w": layer_file("rnn", slots={0: [HIDDEN, COLUMNS]}),
+    "F203-output": layer_file("rnn", shape=[2 * HIDDEN]),
+    "F216-w": layer_file("dense", slots={0: [WIDTH, 3]}),
+    "F216-bias": layer_file("dense", slots={1: [4]}),
+    "F216-output": layer_file("dense", shape=[2]),
+    "F216-output-rank": layer_file("dense", shape=[1, 3]),
+    "F217-table-rank": layer_file("embedding", slots={0: [5, 2, 1]}),
+    "F217-input-rank": layer_file("embedding", before="matrix", inputs=[1], shape=[2, 2, 2]),
+    "F217-output": layer_file("embedding", shape=[WIDTH, 3]),
+    "F217-output-of-one": layer_file("embedding", frame=[1], shape=[1, 2]),
+    "F218-output": layer_file("activation", shape=[WIDTH - 1]),
+    "F219-output": layer_file("softmax", shape=[2, 2]),
+    "F220-scale": layer_file("layer_norm", slots={0: [1]}),
+    "F220-shift": layer_file("layer_norm", slots={1: [WIDTH + 1]}),
+    "F220-output": layer_file("layer_norm", shape=[WIDTH + 1]),
+    "F221-inputs": layer_file("add", before="matrix", inputs=[0, 1]),
+    "F221-output": layer_file("add", shape=[2 * WIDTH]),
+    "F222-number-first": layer_file("mul", before="number", inputs=[1, 0]),
+    "F222-two-numbers": layer_file("mul", before="number", inputs=[0, 1, 1]),
+    "F222-output": layer_file("mul", shape=[1]),
+    "F223-inputs": layer_file("concat", before="matrix", inputs=[0, 1]),
+    "F223-output": layer_file("concat", shape=[WIDTH]),
+    "F224-output": layer_file("slice", shape=[3]),
+    "F225-output": layer_file("reshape", shape=[3, 2]),
+    "F226-scale": layer_file("scale", slots={0: [2, 2]}),
+    "F226-shift": layer_file("scale", slots={1: [WIDTH - 1]}),
+    "F226-output": layer_file("scale", shape=[1]),
+    "F248-output": layer_file("last", shape=[1]),
+    "F249-output": layer_file("mean", shape=[1]),
+    "F250-output": layer_file("max", shape=[WIDTH, 1]),
+    "F253-output": layer_file("first", shape=[2 * WIDTH]),
+})
