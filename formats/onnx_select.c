@@ -60,8 +60,8 @@ static bool take_step(struct onnx_import *import, struct onnx_frames *frames, ui
         return refuse_steps(import);
     if (!runs_step_by_step(import)) {
         if (last && onnx_same(index, onnx_plain(0)))
-            onnx_note(import, "the graph was exported for sequences of one step: step 0 is taken for the last "
-                      "one of any sequence");
+            onnx_note(import, "the graph was exported for sequences of one step: step 0 is taken for the "
+                      "last one of any sequence");
         if (!onnx_emit_sequence(import, frames, last ? MODEL_LAST : MODEL_FIRST))
             return false;
     }
