@@ -226,6 +226,7 @@ static void next_block(struct section *section)
 
 static void end_block(struct section *section)
 {
+    section->backwards ^= section->items[0].steps & 1; /* each step has turned round */
     for (size_t i = 0; i < section->n_active; i++)
         section->items[i].done += section->items[i].steps;
 }

@@ -38,6 +38,8 @@ struct section {
     size_t n_active;          /* of this block: the first ones */
     size_t n_rows;            /* of this block */
     size_t block_steps;       /* longest an item may have in a block */
+    bool backwards;           /* order of panels in a block's first step: what the step before
+                                 it, perhaps of another run, left in the cache comes first */
     float ***rows;            /* [value][row], or [value][item] for values that are there once */
     float *hoist[2];          /* by direction: [HOIST_ROWS][hoist_columns] */
     float **hoist_rows[2];    /* their rows */

@@ -151,6 +151,7 @@ static void run_fused(const struct stepper *step)
         .units = step->rec->hidden, .x = scratch->in, .h = scratch->h, .c = scratch->c,
         .panel_begin = panels->count * step->rank / step->size,
         .panel_end = panels->count * (step->rank + 1) / step->size,
+        .backwards = step->section->backwards,
     };
     for (size_t s = 0; s < steps;) {
         active = active_at(step, s, active);
