@@ -14,7 +14,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* The first eight bytes of a model file. */
+#define MODEL_MAGIC "\x8c" "LST\r\n\x1a\n"
+
 enum {
+    MODEL_MAGIC_BYTES = sizeof MODEL_MAGIC - 1,
+
     MODEL_VERSION_MAJOR = 1,
     MODEL_VERSION_MINOR = 0,
 

@@ -32,7 +32,6 @@ enum table { METADATA, LAYERS, VALUES, TENSORS, EDGES, STRINGS, TABLES };
 
 static const uint32_t record_bytes[TABLES] = { 16, 128, 32, 64, 4, 1 };
 
-static const uint8_t magic[8] = { 0x8c, 'L', 'S', 'T', '\r', '\n', 0x1a, '\n' };
 
 struct header {
     uint32_t major, required_flags;
@@ -118,11 +117,11 @@ static bool check_reserved(struct reader *reader, struct cursor *cursor, size_t 
 
 static bool check_magic(const uint8_t *bytes, size_t n_bytes, struct format_error *error)
 {
-    size_t n = n_bytes < sizeof magic ? n_bytes : sizeof magic;
+    size_t n = n_bytes < MODEL_MAGIC_BYTES ? n_bytes : MODEL_MAGIC_BYTES;
     if (n_bytes == 0)
         return fail(error, 2, 0, "the file is empty");
-    if (memcmp(bytes, magic, n) != 0) {
-        bool damaged = n_bytes >= 4 && memcmp(bytes, magic, 4) == 0;
+    if (memcmp(bytes, MODEL_MAGIC, n) != 0) {
+        bool damaged = n_bytes >= 4 && memcmp(bytes, MODEL_MAGIC, 4) == 0;
         return fail(error, 1, 0, "%s",
                     damaged ? "damaged by a transfer as text: send it as binary"
                             : "this is no lstmrun model file: it does not begin with the magic");
@@ -135,7 +134,7 @@ static bool check_magic(const uint8_t *bytes, size_t n_bytes, struct format_erro
 
 static void take_header(struct cursor *cursor, struct header *header, struct model_view *view)
 {
-    (void)cursor_take(cursor, sizeof magic);
+    (void)cursor_take(cursor, MODEL_MAGIC_BYTES);
     header->major = cursor_u16(cursor);
     (void)cursor_u16(cursor); /* minor: read as far as the flags allow */
     view->checksum = cursor_u32(cursor);

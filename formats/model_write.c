@@ -25,7 +25,6 @@ enum {
     ALIGNMENT = 64,
 };
 
-static const uint8_t magic[8] = { 0x8c, 'L', 'S', 'T', '\r', '\n', 0x1a, '\n' };
 
 struct pair {
     char *key, *value;
@@ -590,7 +589,7 @@ static void put_header(const struct model_builder *builder, const struct layout 
 {
     uint8_t *out = layout->out;
     uint32_t reference = builder->has_reference ? layout->n_tensors - 2 : MODEL_NONE;
-    memcpy(out, magic, sizeof magic);
+    memcpy(out, MODEL_MAGIC, MODEL_MAGIC_BYTES);
     store_u16(out + 8, MODEL_VERSION_MAJOR);
     store_u16(out + 10, MODEL_VERSION_MINOR);
     store_u64(out + 24, layout->file_bytes);

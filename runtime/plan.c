@@ -213,7 +213,7 @@ static lstm_status build_ops(struct lstm_plan *plan, lstm_error *error)
     return LSTM_OK;
 }
 
-struct layer_cost plan_cost(const struct plan_op *op)
+static struct layer_cost cost_of(const struct plan_op *op)
 {
     const struct layer *layer = op->layer;
     struct layer_cost cost = {.directions = 1};
@@ -244,13 +244,12 @@ struct layer_cost plan_cost(const struct plan_op *op)
 
 static bool choose_splits(struct lstm_plan *plan)
 {
-    struct layer_cost *costs = calloc(plan->n_ops ? plan->n_ops : 1, sizeof *costs);
-    if (!costs)
+    plan->costs = calloc(plan->n_ops, sizeof *plan->costs);
+    if (!plan->costs)
         return false;
     for (uint32_t i = 0; i < plan->n_ops; i++)
-        costs[i] = plan_cost(&plan->ops[i]);
-    split_fill(&plan->splits, &plan->machine, costs, plan->n_ops, plan->threads);
-    free(costs);
+        plan->costs[i] = cost_of(&plan->ops[i]);
+    split_fill(&plan->splits, &plan->machine, plan->costs, plan->n_ops, plan->threads);
     return true;
 }
 
@@ -320,6 +319,7 @@ void lstm_plan_destroy(lstm_plan *plan)
     free(plan->ops);
     free(plan->values);
     free(plan->slots);
+    free(plan->costs);
     free(plan->text);
     free(plan);
 }

@@ -89,6 +89,7 @@ struct lstm_plan {
     struct value_place *values;  /* [n_values] */
     struct value_slot *slots;    /* [n_slots] */
     uint32_t n_slots;
+    struct layer_cost *costs;    /* [n_ops] */
     struct split_table splits;
     uint32_t threads;            /* room for a run's threads: the caller's limit */
     bool whole;                  /* some layer needs the whole sequence in one block */
@@ -120,9 +121,6 @@ enum simd_act plan_act(uint32_t code);
 
 /* An aligned copy with denormals as zeros; *out is NULL if `data` is. False: out of memory. */
 bool plan_copy(struct plan_builder *builder, const float *data, size_t n, const float **out);
-
-/* What an op costs, for choose.h. */
-struct layer_cost plan_cost(const struct plan_op *op);
 
 /* For tests and benchmarks: split every run this way, whatever the cost model says.
  * Modes and thread counts beyond the plan's room are cut down to it. */

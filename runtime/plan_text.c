@@ -99,11 +99,15 @@ static struct split planned_split(const struct lstm_plan *plan)
     return split_lookup(&plan->splits, plan->problem.items, plan->problem.steps);
 }
 
+static const struct layer_cost *cost_of(const struct plan_op *op)
+{
+    return &op->plan->costs[op->layer->index];
+}
+
 static double step_ns(const struct plan_op *op)
 {
     const struct lstm_plan *plan = op->plan;
-    const struct layer_cost cost = plan_cost(op);
-    return cost_layer(&plan->machine, &cost, plan->problem.items, plan->problem.steps,
+    return cost_layer(&plan->machine, cost_of(op), plan->problem.items, plan->problem.steps,
                       planned_split(plan)) /
            (double)plan->problem.steps;
 }
@@ -117,12 +121,9 @@ static const char *mode_text(enum split_mode mode)
 
 static double total_ns(const struct lstm_plan *plan, struct split split)
 {
-    double sum = split.mode == SPLIT_NONE ? 0 : plan->machine.fork_ns;
-    for (uint32_t i = 0; i < plan->n_ops; i++) {
-        const struct layer_cost cost = plan_cost(&plan->ops[i]);
-        sum += cost_layer(&plan->machine, &cost, plan->problem.items, plan->problem.steps, split);
-    }
-    return sum / (double)plan->problem.steps;
+    return cost_model(&plan->machine, plan->costs, plan->n_ops, plan->problem.items,
+                      plan->problem.steps, split) /
+           (double)plan->problem.steps;
 }
 
 static void put_rejected_split(struct text *text, const struct lstm_plan *plan,
@@ -143,7 +144,8 @@ static void put_rejected_split(struct text *text, const struct lstm_plan *plan,
     put_ns(text, total_ns(plan, split));
     put(text, " a step, against ");
     put_ns(text, total_ns(plan, chosen));
-    put(text, "\n");
+    put(text, total_ns(plan, split) < total_ns(plan, chosen) ? ": too small a gain to be sure of\n"
+                                                             : "\n");
 }
 
 static void put_threads(struct text *text, const struct lstm_plan *plan)
@@ -216,7 +218,7 @@ static void put_recurrent(struct text *text, const struct plan_op *op)
 {
     const struct recurrent_op *rec = &op->u.recurrent;
     const struct lstm_plan *plan = op->plan;
-    const struct layer_cost cost = plan_cost(op);
+    const struct layer_cost *cost = cost_of(op);
     const struct split split = planned_split(plan);
     const char *reason = recurrent_fused_reject(op->layer);
     size_t items = plan->problem.items;
@@ -230,9 +232,9 @@ static void put_recurrent(struct text *text, const struct plan_op *op)
     put(text, "         packing  ");
     put_panels(text, &rec->direction[0].x.panels);
     put(text, "\n         weights  ");
-    put_set(text, plan, cost.weight_bytes_h);
+    put_set(text, plan, cost->weight_bytes_h);
     put(text, " (recurrent), ");
-    put_set(text, plan, cost.weight_bytes_x);
+    put_set(text, plan, cost->weight_bytes_x);
     put(text, " (input)%s\n", rec->n_directions == 2 ? ", for each direction" : "");
     const size_t ahead = rec->fused
                              ? choose_hoist(items, plan->problem.steps, plan->hoist_tile)

@@ -80,7 +80,7 @@ repeated=$(printf '%s\n' $libraries | sort | uniq -d)
 report "pkg-config --static names nothing twice${repeated:+: $repeated}" $?
 
 # An application's functions may be called as those inside the library are.
-for name in crc32c error_set memory_alloc barrier_wait plan_cost simd_find utf8_check; do
+for name in crc32c error_set memory_alloc barrier_wait plan_pack simd_find utf8_check; do
     echo "void $name(void); void $name(void) {}"
 done >"$folder/own.c"
 # shellcheck disable=SC2086,SC2046

@@ -16,6 +16,7 @@
 #include "simd/vec_scalar.h"
 
 #include "simd/act_tmpl.h"
+#include "tests/each_isa.h"
 
 enum { BLOCK = 4096 };
 
@@ -265,16 +266,6 @@ static float one(const struct simd_isa *isa, enum simd_act act, float x)
     float out;
     apply(isa, &a, &x, &out, 1);
     return out;
-}
-
-static void for_each_isa(void (*fn)(const struct simd_isa *isa))
-{
-    const uint32_t bits = simd_cpu_detect().bits;
-    size_t n;
-    const struct simd_isa *const *isas = simd_all(&n);
-    for (size_t s = 0; s < n; s++)
-        if (!(isas[s]->needs & ~bits))
-            fn(isas[s]);
 }
 
 static void check_saturation(const struct simd_isa *isa)

@@ -14,6 +14,7 @@
 #include "simd/cpu.h"
 #include "simd/fpenv.h"
 #include "simd/kernels.h"
+#include "tests/each_isa.h"
 #include "tests/guard.h"
 #include "tests/rng.h"
 
@@ -115,16 +116,6 @@ static void fill(struct rng *rng, bool with_specials, const struct operands *v)
         for (size_t j = 0; j < v->n; j++)
             arrays[i][j] =
                 with_specials && rng_chance(rng, 30) ? special(rng) : rng_float(rng, 3.0f);
-}
-
-static void for_each_isa(void (*fn)(const struct simd_isa *isa))
-{
-    const uint32_t bits = simd_cpu_detect().bits;
-    size_t n;
-    const struct simd_isa *const *isas = simd_all(&n);
-    for (size_t s = 0; s < n; s++)
-        if (!(isas[s]->needs & ~bits))
-            fn(isas[s]);
 }
 
 /* ---- the same bits ---- */

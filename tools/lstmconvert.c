@@ -10,6 +10,7 @@
 #include "formats/import.h"
 #include "formats/mapfile.h"
 #include "formats/metadata.h"
+#include "formats/model_file.h"
 #include "formats/sha256.h"
 #include "runtime/lstmrun.h"
 #include "tools/cleanup.h"
@@ -32,12 +33,12 @@ static const char *printable(char *text)
 
 /* ---- model files --------------------------------------------------------- */
 
-static const uint8_t model_magic[4] = {0x8c, 'L', 'S', 'T'};
-
+/* By the four bytes that damage in transfer leaves alone. */
 static bool is_model_file(const struct mapfile *file)
 {
-    return file->n_bytes >= sizeof model_magic &&
-           memcmp(file->bytes, model_magic, sizeof model_magic) == 0;
+    enum { MAGIC_START = 4 };
+    return file->n_bytes >= MAGIC_START &&
+           memcmp(file->bytes, MODEL_MAGIC, MAGIC_START) == 0;
 }
 
 static bool complain_of(const char *name, const lstm_error *error)

@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "formats/model_file.h"
 #include "tools/cleanup.h"
 #include "tools/paths.h"
 #include "tools/say.h"
@@ -31,10 +32,9 @@ struct source_format {
 /* The easiest mistake: the model given twice. */
 static bool is_model_file(const struct source *source)
 {
-    static const char magic[8] = "\x8cLST\r\n\x1a\n";
-    char start[sizeof magic];
+    char start[MODEL_MAGIC_BYTES];
     return pread(source->fd, start, sizeof start, 0) == (ssize_t)sizeof start &&
-           memcmp(start, magic, sizeof magic) == 0;
+           memcmp(start, MODEL_MAGIC, sizeof start) == 0;
 }
 
 static bool open_descriptor(struct source *source)
