@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * lstm, gru and rnn: what the file must say of them, their cost, their packing. How
- * they step is in recurrent_run.c.
+ * lstm, gru and rnn: what the file must say of them, their cost, and the table of ways to
+ * step them.
  */
 #include <math.h>
 #include <stdio.h>
@@ -10,7 +10,7 @@
 #include "runtime/error.h"
 #include "runtime/layer_types.h"
 #include "runtime/model.h"
-#include "runtime/plan.h"
+#include "runtime/recurrent.h"
 
 static uint32_t gates_of(uint32_t type)
 {
@@ -171,7 +171,7 @@ static void append(char *text, size_t n_bytes, const char *more)
     snprintf(text + used, n_bytes - used, "%s%s", used ? ", " : "", more);
 }
 
-static bool standard_acts(const struct layer *layer)
+bool recurrent_standard_acts(const struct layer *layer)
 {
     static const uint32_t standard[] = {
         [MODEL_LSTM] = MODEL_ACT_SIGMOID | MODEL_ACT_TANH << 8 | MODEL_ACT_TANH << 16,
@@ -223,7 +223,7 @@ static void describe(const struct layer *layer, char *text, size_t n_bytes)
         snprintf(part, sizeof part, "clip %g", (double)layer_float(words[MODEL_RNN_CLIP]));
         append(text, n_bytes, part);
     }
-    if (!standard_acts(layer))
+    if (!recurrent_standard_acts(layer))
         describe_acts(layer, text, n_bytes);
 }
 
@@ -250,47 +250,44 @@ void layer_initial_state(const struct lstm_model *model, const struct layer *lay
         c[i] = c0 ? c0[i] : 0;
 }
 
-/* ---- pack ------------------------------------------------------------------------ */
+/* ---- ways to step ----------------------------------------------------------------- */
 
-/* Rows [first, first + n) of W, as the part over h or over x. */
-static struct simd_matrix part(const struct recurrent_op *op, const float *w, size_t first,
-                               size_t n, bool over_x)
+static const struct recurrent_method *const methods[] = {&recurrent_lstm, &recurrent_cells};
+
+const struct recurrent_method *const *recurrent_methods(size_t *n_out)
+{
+    *n_out = sizeof methods / sizeof methods[0];
+    return methods;
+}
+
+struct recurrent_tensors recurrent_tensors_of(const struct plan_op *op, uint32_t direction)
+{
+    const struct lstm_model *model = op->plan->model;
+    const uint32_t first = direction * MODEL_RNN_SLOTS;
+    return (struct recurrent_tensors){
+        .w = model_tensor_data(model, op->layer, first + MODEL_SLOT_W),
+        .bias = model_tensor_data(model, op->layer, first + MODEL_SLOT_BIAS),
+        .peephole = model_tensor_data(model, op->layer, first + MODEL_SLOT_PEEPHOLE),
+        .projection = model_tensor_data(model, op->layer, first + MODEL_SLOT_PROJECTION),
+    };
+}
+
+struct simd_matrix recurrent_part(const struct recurrent_op *op, const float *w, size_t first,
+                                  size_t n, bool over_x)
 {
     const size_t stride = op->n_r + op->n_x;
     return (struct simd_matrix){w + first * stride + (over_x ? op->n_r : 0), stride, n, 1,
                                 over_x ? op->n_x : op->n_r};
 }
 
-/* The standard cell: gates of a unit side by side, for the kernel that does a step. */
-static bool pack_fused(struct plan_builder *builder, const struct recurrent_op *op,
-                       const float *w, const float *bias, struct recurrent_weights *out)
+bool recurrent_pack_projection(struct plan_builder *builder, struct plan_op *plan_op,
+                               uint32_t direction)
 {
-    struct simd_matrix x = part(op, w, 0, op->hidden, true);
-    struct simd_matrix h = part(op, w, 0, op->hidden, false);
-    const uint32_t widest = builder->plan->lstm->widest;
-    x.columns_each = h.columns_each = 4;
-    return plan_pack(builder, &x, widest, bias, true, &out->x) &&
-           plan_pack(builder, &h, widest, NULL, false, &out->h);
-}
-
-/* Every other cell: gate after gate, [G][H], for a product and then vector operations.
- * The candidate's part of a gru's R has an input of its own, so it stands apart. */
-static bool pack_general(struct plan_builder *builder, const struct recurrent_op *op,
-                         const float *w, const float *bias, const float *bias_new,
-                         struct recurrent_weights *out)
-{
-    const uint32_t widest = builder->plan->gemm->widest;
-    const size_t all = (size_t)op->gates * op->hidden;
-    const size_t together = op->gates == 3 ? 2 * (size_t)op->hidden : all;
-    const struct simd_matrix x = part(op, w, 0, all, true);
-    const struct simd_matrix h = part(op, w, 0, together, false);
-    if (!plan_pack(builder, &x, widest, bias, true, &out->x) ||
-        !plan_pack(builder, &h, widest, NULL, false, &out->h))
-        return false;
-    if (op->gates != 3)
-        return true;
-    const struct simd_matrix h_new = part(op, w, together, op->hidden, false);
-    return plan_pack(builder, &h_new, widest, bias_new, op->reset_after, &out->h_new);
+    struct recurrent_op *op = &plan_op->u.recurrent;
+    const float *projection = recurrent_tensors_of(plan_op, direction).projection;
+    const struct simd_matrix matrix = {projection, op->hidden, op->n_r, 1, op->hidden};
+    return !projection || plan_pack(builder, &matrix, builder->plan->gemm->widest, NULL, true,
+                                    &op->direction[direction].projection);
 }
 
 static void read_acts(const struct layer *layer, uint32_t direction, struct recurrent_weights *out)
@@ -304,54 +301,20 @@ static void read_acts(const struct layer *layer, uint32_t direction, struct recu
     }
 }
 
-static bool build_direction(struct plan_builder *builder, struct plan_op *plan_op, uint32_t d)
+/* The first row of the plan's backend that takes the layer; else the last reason. */
+static const struct recurrent_method *find_method(const struct lstm_plan *plan,
+                                                  const struct layer *layer, const char **reason)
 {
-    const struct layer *layer = plan_op->layer;
-    const struct lstm_model *model = builder->plan->model;
-    struct recurrent_op *op = &plan_op->u.recurrent;
-    struct recurrent_weights *out = &op->direction[d];
-    const uint32_t first = d * MODEL_RNN_SLOTS;
-    const float *w = model_tensor_data(model, layer, first + MODEL_SLOT_W);
-    const float *bias = model_tensor_data(model, layer, first + MODEL_SLOT_BIAS);
-    const float *peephole = model_tensor_data(model, layer, first + MODEL_SLOT_PEEPHOLE);
-    const float *projection = model_tensor_data(model, layer, first + MODEL_SLOT_PROJECTION);
-    const bool lstm = layer->spec.type == MODEL_LSTM;
-    read_acts(layer, d, out);
-    if (lstm && !plan_copy(builder, peephole, 3 * (size_t)op->hidden, &out->peephole))
-        return false;
-    if (!(op->fused ? pack_fused(builder, op, w, bias, out)
-                    : pack_general(builder, op, w, bias, lstm ? NULL : peephole, out)))
-        return false;
-    if (!projection)
-        return true;
-    const struct simd_matrix matrix = {projection, op->hidden, op->n_r, 1, op->hidden};
-    return plan_pack(builder, &matrix, builder->plan->gemm->widest, NULL, true, &out->projection);
-}
-
-/* Why the fused kernel does not apply, or NULL. */
-const char *recurrent_fused_reject(const struct layer *layer)
-{
-    if (layer->spec.type != MODEL_LSTM)
-        return "only for lstm";
-    if (!standard_acts(layer))
-        return "activations are not sigmoid, tanh, tanh";
-    if (layer->spec.params[MODEL_RNN_CLIP])
-        return "gate pre-activations are clipped";
-    if (layer->spec.params[MODEL_RNN_FLAGS] & MODEL_FLAG_COUPLED)
-        return "input and forget gate are coupled";
-    for (uint32_t d = 0; d < directions_of(layer); d++)
-        if (layer_has(layer, d * MODEL_RNN_SLOTS + MODEL_SLOT_PEEPHOLE))
-            return "peepholes";
+    size_t n;
+    const struct recurrent_method *const *all = recurrent_methods(&n);
+    for (size_t i = 0; i < n; i++) {
+        if (strcmp(all[i]->backend, plan->backend) != 0)
+            continue;
+        *reason = all[i]->reject(plan, layer);
+        if (!*reason)
+            return all[i];
+    }
     return NULL;
-}
-
-/* Gate sums (fused: none), the unprojected h, and for a gru one vector more. */
-static size_t scratch_floats(const struct recurrent_op *op, bool projected)
-{
-    const size_t hidden = op->hidden;
-    if (op->fused)
-        return projected ? hidden : 0;
-    return (op->gates + (op->gates == 3 || projected ? 1 : 0)) * hidden;
 }
 
 static lstm_status build(struct plan_builder *builder, struct plan_op *plan_op, lstm_error *error)
@@ -359,6 +322,12 @@ static lstm_status build(struct plan_builder *builder, struct plan_op *plan_op, 
     const struct layer *layer = plan_op->layer;
     struct recurrent_op *op = &plan_op->u.recurrent;
     struct lstm_plan *plan = builder->plan;
+    const uint32_t flags = layer->spec.params[MODEL_RNN_FLAGS];
+    const char *reason = "";
+    op->method = find_method(plan, layer, &reason);
+    if (!op->method)
+        return error_set(error, LSTM_E_UNSUPPORTED, "backend \"%.40s\" cannot run layer %u (%s): %s",
+                         plan->backend, (unsigned)layer->index, layer->type->name, reason);
     op->n_directions = directions_of(layer);
     op->hidden = layer->spec.params[MODEL_RNN_HIDDEN];
     op->gates = gates_of(layer->spec.type);
@@ -366,20 +335,14 @@ static lstm_status build(struct plan_builder *builder, struct plan_op *plan_op, 
     op->n_r = layer->state[0].n_h;
     op->n_out = layer->out.size;
     op->clip = layer_float(layer->spec.params[MODEL_RNN_CLIP]);
-    op->coupled = layer->spec.params[MODEL_RNN_FLAGS] & MODEL_FLAG_COUPLED && op->gates == 4;
-    op->reset_after = layer->spec.params[MODEL_RNN_FLAGS] & MODEL_FLAG_RESET_AFTER &&
-                      op->gates == 3;
-    op->fused = !recurrent_fused_reject(layer);
-    op->scratch_floats = scratch_floats(op, layer_has(layer, MODEL_SLOT_PROJECTION));
-    for (uint32_t d = 0; d < op->n_directions; d++) {
-        if (!build_direction(builder, plan_op, d))
-            return error_nomem(error);
-        const size_t columns = op->fused ? op->direction[d].x.panels.columns : 0;
-        plan->hoist_columns = columns > plan->hoist_columns ? columns : plan->hoist_columns;
-    }
+    op->coupled = flags & MODEL_FLAG_COUPLED && op->gates == 4;
+    op->reset_after = flags & MODEL_FLAG_RESET_AFTER && op->gates == 3;
+    for (uint32_t d = 0; d < op->n_directions; d++)
+        read_acts(layer, d, &op->direction[d]);
+    const lstm_status status = op->method->build(builder, plan_op, error);
     if (op->scratch_floats > plan->scratch_floats)
         plan->scratch_floats = op->scratch_floats;
-    return LSTM_OK;
+    return status;
 }
 
 #define RECURRENT_ROW(code_, name_)                                                             \

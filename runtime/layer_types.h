@@ -9,10 +9,6 @@
 
 /* layer_recurrent.c */
 extern const struct layer_type layer_lstm, layer_gru, layer_rnn;
-const char *recurrent_fused_reject(const struct layer *layer);
-
-/* recurrent_run.c */
-void recurrent_run(const struct plan_op *op, struct exec *exec);
 
 /* layer_dense.c */
 extern const struct layer_type layer_dense, layer_embedding;

@@ -14,6 +14,7 @@
 #include "runtime/layer_types.h"
 #include "runtime/memory.h"
 #include "runtime/parallel.h"
+#include "runtime/recurrent.h"
 
 /* ---- memory and packing, for the layers -------------------------------------- */
 
@@ -149,6 +150,17 @@ static uint32_t smaller(uint32_t a, uint32_t b)
     return a < b ? a : b;
 }
 
+/* Its name in the table of ways to step a recurrent layer; NULL if none is of that name. */
+static const char *find_backend(const char *name)
+{
+    size_t n;
+    const struct recurrent_method *const *all = recurrent_methods(&n);
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(all[i]->backend, name) == 0)
+            return all[i]->backend;
+    return NULL;
+}
+
 static lstm_status read_options(struct lstm_plan *plan, const lstm_plan_options *given,
                                 const struct simd_cpu *cpu, lstm_error *error)
 {
@@ -158,7 +170,8 @@ static lstm_status read_options(struct lstm_plan *plan, const lstm_plan_options 
                          given->struct_size, sizeof options);
     if (given)
         options = *given;
-    if (options.backend && strcmp(options.backend, "native") != 0)
+    plan->backend = find_backend(options.backend ? options.backend : "native");
+    if (!plan->backend)
         return error_set(error, LSTM_E_UNSUPPORTED,
                          "backend \"%.40s\" is not in this build, only \"native\"",
                          options.backend);
@@ -226,7 +239,7 @@ static struct layer_cost cost_of(const struct plan_op *op)
     const struct recurrent_op *rec = &op->u.recurrent;
     const double columns = (double)rec->gates * rec->hidden;
     cost.directions = rec->n_directions;
-    cost.fused = rec->fused;
+    cost.fused = rec->method->fused;
     cost.flops_x = 2 * columns * (double)rec->n_x;
     cost.flops_h = 2 * columns * (double)rec->n_r;
     cost.weight_bytes_x = 4 * columns * (double)rec->n_x;

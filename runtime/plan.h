@@ -34,8 +34,8 @@ struct recurrent_op {
     size_t n_x, n_r, n_out; /* inputs, recurrent width, floats of an output row */
     float clip;             /* 0: none */
     bool coupled, reset_after;
-    bool fused;             /* the standard LSTM cell: one kernel does a step */
-    size_t scratch_floats;  /* an item needs while stepping by the general path */
+    const struct recurrent_method *method; /* way to step it */
+    size_t scratch_floats;  /* an item needs while stepping */
 };
 
 struct dense_op {
@@ -82,6 +82,7 @@ struct lstm_plan {
     const struct simd_isa *isa;
     const struct simd_gemm_kernel *gemm;
     const struct simd_lstm_kernel *lstm;
+    const char *backend; /* "native" or another one of this build */
     struct plan_problem problem;
     struct machine machine;
     struct plan_op *ops;         /* [n_ops] */

@@ -7,8 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "runtime/layer_types.h"
-#include "runtime/plan.h"
+#include "runtime/recurrent.h"
 
 /* A growing text; running out of memory sticks. */
 struct text {
@@ -214,21 +213,34 @@ static void put_head(struct text *text, const struct plan_op *op)
     put(text, "\n");
 }
 
+static void put_rejected_methods(struct text *text, const struct plan_op *op)
+{
+    size_t n;
+    const struct recurrent_method *const *all = recurrent_methods(&n);
+    for (size_t i = 0; i < n; i++) {
+        const char *reason = all[i]->reject(op->plan, op->layer);
+        if (all[i] == op->u.recurrent.method)
+            continue;
+        if (!reason)
+            reason = strcmp(all[i]->backend, op->plan->backend) ? "another backend was asked for"
+                                                                : all[i]->behind;
+        put(text, "         rejected %s, %s: %s\n", all[i]->kernel(op->plan), all[i]->how, reason);
+    }
+}
+
 static void put_recurrent(struct text *text, const struct plan_op *op)
 {
     const struct recurrent_op *rec = &op->u.recurrent;
     const struct lstm_plan *plan = op->plan;
     const struct layer_cost *cost = cost_of(op);
     const struct split split = planned_split(plan);
-    const char *reason = recurrent_fused_reject(op->layer);
     size_t items = plan->problem.items;
     if (split.mode == SPLIT_ITEMS)
         items = (items + split.threads - 1) / split.threads;
     put(text, "         problem  %s-t%zun%zuc%zuh%u%s\n", op->layer->type->name,
         plan->problem.steps, plan->problem.items, rec->n_x, (unsigned)rec->hidden,
         rec->n_directions == 2 ? "b" : "");
-    put(text, "         step     %s, %s\n", rec->fused ? plan->lstm->name : plan->gemm->name,
-        rec->fused ? "product, gates and cell in one" : "products, then vector operations");
+    put(text, "         step     %s, %s\n", rec->method->kernel(plan), rec->method->how);
     put(text, "         packing  ");
     put_panels(text, &rec->direction[0].x.panels);
     put(text, "\n         weights  ");
@@ -236,19 +248,15 @@ static void put_recurrent(struct text *text, const struct plan_op *op)
     put(text, " (recurrent), ");
     put_set(text, plan, cost->weight_bytes_x);
     put(text, " (input)%s\n", rec->n_directions == 2 ? ", for each direction" : "");
-    const size_t ahead = rec->fused
+    const size_t ahead = rec->method->fused
                              ? choose_hoist(items, plan->problem.steps, plan->hoist_tile)
                              : 0;
     if (ahead)
         put(text, "         input    %s, %zu steps ahead\n", plan->gemm->name, ahead);
     else
         put(text, "         input    with each step%s\n",
-            rec->fused && items >= plan->hoist_tile ? ": the items fill a tile" : "");
-    if (reason)
-        put(text, "         rejected %s: %s\n", plan->lstm->name, reason);
-    else
-        put(text, "         rejected %s and vector operations: gates would go through memory\n",
-            plan->gemm->name);
+            rec->method->fused && items >= plan->hoist_tile ? ": the items fill a tile" : "");
+    put_rejected_methods(text, op);
 }
 
 static void put_dense(struct text *text, const struct plan_op *op)

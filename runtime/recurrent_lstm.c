@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The standard LSTM cell by one fused kernel call a step: each thread of the group on its
+ * own hidden units, with a barrier between steps.
+ */
+#include "runtime/error.h"
+#include "runtime/recurrent.h"
+
+static const char *reject(const struct lstm_plan *plan, const struct layer *layer)
+{
+    (void)plan;
+    if (layer->spec.type != MODEL_LSTM)
+        return "only for lstm";
+    if (!recurrent_standard_acts(layer))
+        return "activations are not sigmoid, tanh, tanh";
+    if (layer->spec.params[MODEL_RNN_CLIP])
+        return "gate pre-activations are clipped";
+    if (layer->spec.params[MODEL_RNN_FLAGS] & MODEL_FLAG_COUPLED)
+        return "input and forget gate are coupled";
+    for (uint32_t d = 0; d < layer->n_states; d++)
+        if (layer_has(layer, d * MODEL_RNN_SLOTS + MODEL_SLOT_PEEPHOLE))
+            return "peepholes";
+    return NULL;
+}
+
+static const char *kernel(const struct lstm_plan *plan)
+{
+    return plan->lstm->name;
+}
+
+/* Gates of a unit side by side. */
+static bool build_direction(struct plan_builder *builder, struct plan_op *plan_op, uint32_t d)
+{
+    struct recurrent_op *op = &plan_op->u.recurrent;
+    struct recurrent_weights *out = &op->direction[d];
+    const struct recurrent_tensors tensors = recurrent_tensors_of(plan_op, d);
+    const uint32_t widest = builder->plan->lstm->widest;
+    struct simd_matrix x = recurrent_part(op, tensors.w, 0, op->hidden, true);
+    struct simd_matrix h = recurrent_part(op, tensors.w, 0, op->hidden, false);
+    x.columns_each = h.columns_each = 4;
+    return plan_pack(builder, &x, widest, tensors.bias, true, &out->x) &&
+           plan_pack(builder, &h, widest, NULL, false, &out->h) &&
+           recurrent_pack_projection(builder, plan_op, d);
+}
+
+static lstm_status build(struct plan_builder *builder, struct plan_op *plan_op, lstm_error *error)
+{
+    struct recurrent_op *op = &plan_op->u.recurrent;
+    struct lstm_plan *plan = builder->plan;
+    for (uint32_t d = 0; d < op->n_directions; d++) {
+        if (!build_direction(builder, plan_op, d))
+            return error_nomem(error);
+        const size_t columns = op->direction[d].x.panels.columns;
+        plan->hoist_columns = columns > plan->hoist_columns ? columns : plan->hoist_columns;
+    }
+    op->scratch_floats = op->direction[0].projection.weights ? op->hidden : 0;
+    return LSTM_OK;
+}
+
+static void project(const struct stepper *step, size_t active)
+{
+    if (step->rank == 0)
+        exec_product(step->op->plan, &step->weights->projection,
+                     (const float *const *)step->scratch->spare, step->scratch->out, active);
+}
+
+/* With a projection the kernel's h goes to the group's scratch and is projected from there. */
+static void one_step(const struct stepper *step, struct simd_lstm *args, size_t s,
+                     const float *const *hoisted)
+{
+    struct exec_scratch *scratch = step->scratch;
+    const bool projected = step->weights->projection.weights;
+    step_place(step, s, args->items);
+    args->xw = hoisted;
+    if (projected)
+        for (size_t i = 0; i < args->items; i++)
+            scratch->spare[i] = step->floats + i * step->rec->scratch_floats;
+    args->h_out = projected ? scratch->spare : scratch->out;
+    step->op->plan->lstm->step(args);
+    args->backwards = !args->backwards;
+    step_sync(step);
+    if (projected) {
+        project(step, args->items);
+        step_sync(step);
+    }
+}
+
+static void steps(const struct stepper *step)
+{
+    const struct recurrent_weights *weights = step->weights;
+    const struct simd_panels *panels = &weights->x.panels;
+    struct exec_scratch *scratch = step->scratch;
+    const size_t n_steps = step->section->items[0].steps;
+    size_t active = step->section->n_active;
+    struct simd_lstm args = {
+        .wx = weights->x.weights, .wh = weights->h.weights, .bias = weights->x.bias,
+        .panels = panels, .n_x = step->rec->n_x, .n_h = step->rec->n_r,
+        .units = step->rec->hidden, .x = scratch->in, .h = scratch->h, .c = scratch->c,
+        .panel_begin = panels->count * step->rank / step->size,
+        .panel_end = panels->count * (step->rank + 1) / step->size,
+        .backwards = step->section->backwards,
+    };
+    for (size_t s = 0; s < n_steps;) {
+        active = step_active(step, s, active);
+        const size_t ahead = choose_hoist(active, n_steps - s, step->op->plan->hoist_tile);
+        if (ahead)
+            step_hoist(step, s, ahead, active, args.panel_begin, args.panel_end);
+        float **rows = step->section->hoist_rows[step->direction];
+        for (size_t end = s + (ahead ? ahead : 1); s < end; s++, rows += active) {
+            args.items = step_active(step, s, active);
+            one_step(step, &args, s, ahead ? (const float *const *)rows : NULL);
+        }
+    }
+}
+
+const struct recurrent_method recurrent_lstm = {
+    .backend = "native",
+    .how = "product, gates and cell in one",
+    .fused = true,
+    .reject = reject,
+    .kernel = kernel,
+    .build = build,
+    .steps = steps,
+};
