@@ -20,6 +20,7 @@ const char *lstm_status_text(lstm_status status)
     case LSTM_E_FORMAT: return "not a valid model file";
     case LSTM_E_UNSUPPORTED: return "not supported by this build";
     case LSTM_E_DATA: return "unusable data";
+    case LSTM_E_BACKEND: return "the backend failed";
     }
     return "unknown status";
 }

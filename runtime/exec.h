@@ -40,6 +40,7 @@ struct section {
     size_t block_steps;       /* longest an item may have in a block */
     bool backwards;           /* order of panels in a block's first step: what the step before
                                  it, perhaps of another run, left in the cache comes first */
+    bool failed;              /* by another backend than ours, since the run's start */
     float ***rows;            /* [value][row], or [value][item] for values that are there once */
     float *hoist[2];          /* by direction: [HOIST_ROWS][hoist_columns] */
     float **hoist_rows[2];    /* their rows */

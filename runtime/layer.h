@@ -62,6 +62,9 @@ struct layer_type {
     /* Choose kernels and pack weights into `op`; NULL if there is nothing to pack. */
     lstm_status (*build)(struct plan_builder *builder, struct plan_op *op, lstm_error *error);
 
+    /* Free what `build` made beyond the plan's memory; may be NULL. */
+    void (*release)(struct plan_op *op);
+
     /* FRAME: compute rows [exec->rows_begin, rows_end) of the output.
      * RECURRENT: all steps of the block. REDUCER: fold the block in. */
     void (*run)(const struct plan_op *op, struct exec *exec);

@@ -252,7 +252,8 @@ void layer_initial_state(const struct lstm_model *model, const struct layer *lay
 
 /* ---- ways to step ----------------------------------------------------------------- */
 
-static const struct recurrent_method *const methods[] = {&recurrent_lstm, &recurrent_cells};
+static const struct recurrent_method *const methods[] = {&recurrent_lstm, &recurrent_cells,
+                                                          &recurrent_onednn};
 
 const struct recurrent_method *const *recurrent_methods(size_t *n_out)
 {
@@ -345,10 +346,18 @@ static lstm_status build(struct plan_builder *builder, struct plan_op *plan_op, 
     return status;
 }
 
+void recurrent_release(struct plan_op *op)
+{
+    const struct recurrent_method *method = op->u.recurrent.method;
+    if (method && method->release)
+        method->release(op);
+}
+
 #define RECURRENT_ROW(code_, name_)                                                             \
     {                                                                                           \
         .code = code_, .name = name_, .family = LAYER_RECURRENT, .check = check,                \
         .describe = describe, .flops = flops, .build = build, .run = recurrent_run,             \
+        .release = recurrent_release,                                                           \
     }
 
 const struct layer_type layer_lstm = RECURRENT_ROW(MODEL_LSTM, "lstm");

@@ -58,7 +58,8 @@ typedef enum lstm_status {
     LSTM_E_IO,          /* the operating system could not read the file */
     LSTM_E_FORMAT,      /* the bytes break a rule of formats/FORMAT.md */
     LSTM_E_UNSUPPORTED, /* well-formed, but not what this build can run */
-    LSTM_E_DATA         /* input values or a saved state are not usable */
+    LSTM_E_DATA,        /* input values or a saved state are not usable */
+    LSTM_E_BACKEND      /* a backend other than "native" failed */
 } lstm_status;
 
 typedef struct lstm_error {
@@ -159,17 +160,22 @@ LSTMRUN_API lstm_status lstm_model_check_input(const lstm_model *model, const fl
 typedef struct lstm_plan lstm_plan;
 
 /* All zero means: all defaults. Results do not depend on `threads`, `isa`,
- * `items` or `steps`, speed does. */
+ * `items`, `steps` or `split`, speed does. */
 typedef struct lstm_plan_options {
     size_t struct_size;  /* sizeof(lstm_plan_options) */
     uint32_t threads;    /* upper limit; 0: as many as the cost model can justify */
     const char *isa;     /* highest level: "scalar", "avx2", "avx512", "neon"; NULL: the best here */
-    const char *backend; /* "native" or NULL; others if built in */
+    const char *backend; /* "native" or NULL; "onednn" if built in: recurrent layers by oneDNN,
+                            with its threads and its rounding, and a run may fail */
     size_t items;        /* expected items of a run; 0: 1 */
     size_t steps;        /* expected steps of an item; 0: 100 */
+    const char *split;   /* how runs are split over `threads`; NULL: the planner chooses. "none": not;
+                            "items": each thread takes a share of the items; "team": all threads share
+                            each layer. The latter two use all of `threads` (a share needs an item), and
+                            are refused (LSTM_E_ARG) where the plan may have only one */
 } lstm_plan_options;
 
-#define LSTM_PLAN_OPTIONS_INIT { sizeof(lstm_plan_options), 0, NULL, NULL, 0, 0 }
+#define LSTM_PLAN_OPTIONS_INIT { sizeof(lstm_plan_options), 0, NULL, NULL, 0, 0, NULL }
 
 /* Choose kernels and pack the weights. Everything that can be refused is refused
  * here. `options` may be NULL. */
@@ -184,6 +190,10 @@ LSTMRUN_API const char *lstm_plan_get_text(const lstm_plan *plan);
 
 /* Threads that a run of `items` items, the longest of `steps` steps, uses. */
 LSTMRUN_API uint32_t lstm_plan_get_threads(const lstm_plan *plan, size_t items, size_t steps);
+
+/* Nanoseconds that the cost model expects such a run to take. It is good for comparing
+ * plans; lstmbench and `lstmrun --plan=measure` measure. */
+LSTMRUN_API double lstm_plan_get_estimate_ns(const lstm_plan *plan, size_t items, size_t steps);
 
 /* Instruction set chosen: "avx512", "avx2", "neon" or "scalar". */
 LSTMRUN_API const char *lstm_plan_get_isa(const lstm_plan *plan);

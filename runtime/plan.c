@@ -150,15 +150,54 @@ static uint32_t smaller(uint32_t a, uint32_t b)
     return a < b ? a : b;
 }
 
-/* Its name in the table of ways to step a recurrent layer; NULL if none is of that name. */
-static const char *find_backend(const char *name)
+/* By its name in the table of ways to step a recurrent layer. */
+static lstm_status find_backend(struct lstm_plan *plan, const char *name, lstm_error *error)
 {
     size_t n;
     const struct recurrent_method *const *all = recurrent_methods(&n);
-    for (size_t i = 0; i < n; i++)
-        if (strcmp(all[i]->backend, name) == 0)
-            return all[i]->backend;
-    return NULL;
+    for (size_t i = 0; i < n; i++) {
+        if (strcmp(all[i]->backend, name) != 0)
+            continue;
+        plan->backend = all[i]->backend;
+        return all[i]->build ? LSTM_OK
+                             : error_set(error, LSTM_E_UNSUPPORTED, "backend \"%s\": %s", name,
+                                         all[i]->reject(plan, NULL));
+    }
+    return error_set(error, LSTM_E_UNSUPPORTED, "backend \"%.40s\" is not known, only \"native\" and "
+                     "\"onednn\"", name);
+}
+
+/* A backend that is not ours has threads of its own. */
+static bool own_threads(const struct lstm_plan *plan)
+{
+    return strcmp(plan->backend, "native") != 0;
+}
+
+static lstm_status read_split(struct lstm_plan *plan, const char *name, lstm_error *error)
+{
+    static const char *const names[] = {
+        [SPLIT_NONE] = "none", [SPLIT_ITEMS] = "items", [SPLIT_TEAM] = "team"};
+    enum { N_NAMES = sizeof names / sizeof names[0] };
+    size_t mode = 0;
+    if (!name)
+        return LSTM_OK;
+    while (mode < N_NAMES && strcmp(names[mode], name) != 0)
+        mode++;
+    if (mode == N_NAMES)
+        return error_set(error, LSTM_E_ARG,
+                         "options.split is \"%.40s\", expected \"none\", \"items\" or \"team\"", name);
+    if (own_threads(plan))
+        return error_set(error, LSTM_E_ARG, "options.split is for the native backend; \"%s\" has "
+                         "threads of its own", plan->backend);
+    if (mode != SPLIT_NONE && plan->threads < 2)
+        return error_set(error, LSTM_E_ARG,
+                         "options.split is \"%s\", which needs at least two threads; this plan may use "
+                         "one", name);
+    plan->split_forced = true;
+    plan->forced_mode = (enum split_mode)mode;
+    if (mode == SPLIT_NONE)
+        plan->threads = 1;
+    return LSTM_OK;
 }
 
 static lstm_status read_options(struct lstm_plan *plan, const lstm_plan_options *given,
@@ -170,11 +209,10 @@ static lstm_status read_options(struct lstm_plan *plan, const lstm_plan_options 
                          given->struct_size, sizeof options);
     if (given)
         options = *given;
-    plan->backend = find_backend(options.backend ? options.backend : "native");
-    if (!plan->backend)
-        return error_set(error, LSTM_E_UNSUPPORTED,
-                         "backend \"%.40s\" is not in this build, only \"native\"",
-                         options.backend);
+    const lstm_status status =
+        find_backend(plan, options.backend ? options.backend : "native", error);
+    if (status != LSTM_OK)
+        return status;
     plan->isa = simd_find(cpu->bits, options.isa);
     if (!plan->isa)
         return error_set(error, LSTM_E_UNSUPPORTED,
@@ -189,7 +227,7 @@ static lstm_status read_options(struct lstm_plan *plan, const lstm_plan_options 
     plan->problem.items = options.items ? options.items : 1;
     plan->problem.steps = options.steps ? options.steps : 100;
     plan->problem.threads = plan->threads;
-    return LSTM_OK;
+    return read_split(plan, options.split, error);
 }
 
 /* The best rows for the packing of an LSTM: a product over the same panels lets the
@@ -255,6 +293,13 @@ static struct layer_cost cost_of(const struct plan_op *op)
     return cost;
 }
 
+static void force_split(struct lstm_plan *plan)
+{
+    for (size_t i = 0; i < SPLIT_ITEM_CLASSES; i++)
+        for (size_t s = 0; s < SPLIT_STEP_CLASSES; s++)
+            plan->splits.of[i][s] = (struct split){plan->forced_mode, plan->threads};
+}
+
 static bool choose_splits(struct lstm_plan *plan)
 {
     plan->costs = calloc(plan->n_ops, sizeof *plan->costs);
@@ -262,19 +307,12 @@ static bool choose_splits(struct lstm_plan *plan)
         return false;
     for (uint32_t i = 0; i < plan->n_ops; i++)
         plan->costs[i] = cost_of(&plan->ops[i]);
-    split_fill(&plan->splits, &plan->machine, plan->costs, plan->n_ops, plan->threads);
+    if (plan->split_forced)
+        force_split(plan);
+    else
+        split_fill(&plan->splits, &plan->machine, plan->costs, plan->n_ops,
+                   own_threads(plan) ? 1 : plan->threads);
     return true;
-}
-
-void plan_force_split(struct lstm_plan *plan, struct split split)
-{
-    if (split.threads > plan->threads)
-        split.threads = plan->threads;
-    if (split.threads < 2)
-        split = (struct split){SPLIT_NONE, 1};
-    for (size_t i = 0; i < SPLIT_ITEM_CLASSES; i++)
-        for (size_t s = 0; s < SPLIT_STEP_CLASSES; s++)
-            plan->splits.of[i][s] = split;
 }
 
 /* ---- create, destroy, ask ------------------------------------------------------------- */
@@ -326,6 +364,9 @@ void lstm_plan_destroy(lstm_plan *plan)
 {
     if (!plan)
         return;
+    for (uint32_t i = 0; plan->ops && i < plan->n_ops; i++)
+        if (plan->ops[i].layer && plan->ops[i].layer->type->release)
+            plan->ops[i].layer->type->release(&plan->ops[i]);
     for (size_t i = 0; i < plan->n_blocks; i++)
         memory_free(plan->blocks[i]);
     free(plan->blocks);
@@ -342,10 +383,23 @@ const char *lstm_plan_get_text(const lstm_plan *plan)
     return plan->text;
 }
 
+struct split plan_split(const struct lstm_plan *plan, size_t items, size_t steps)
+{
+    struct split split = split_lookup(&plan->splits, items, steps);
+    if (split.mode == SPLIT_ITEMS && split.threads > items)
+        split.threads = (uint32_t)items;
+    return split.threads > 1 ? split : (struct split){SPLIT_NONE, 1};
+}
+
 uint32_t lstm_plan_get_threads(const lstm_plan *plan, size_t items, size_t steps)
 {
-    const struct split split = split_lookup(&plan->splits, items, steps);
-    return split.mode == SPLIT_ITEMS && split.threads > items ? (uint32_t)items : split.threads;
+    return own_threads(plan) ? plan->threads : plan_split(plan, items, steps).threads;
+}
+
+double lstm_plan_get_estimate_ns(const lstm_plan *plan, size_t items, size_t steps)
+{
+    return cost_model(&plan->machine, plan->costs, plan->n_ops, items, steps,
+                      plan_split(plan, items, steps));
 }
 
 const char *lstm_plan_get_isa(const lstm_plan *plan)

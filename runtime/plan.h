@@ -35,6 +35,7 @@ struct recurrent_op {
     float clip;             /* 0: none */
     bool coupled, reset_after;
     const struct recurrent_method *method; /* way to step it */
+    struct recurrent_backend *backend;     /* of a method that is not ours; it frees it */
     size_t scratch_floats;  /* an item needs while stepping */
 };
 
@@ -92,6 +93,8 @@ struct lstm_plan {
     uint32_t n_slots;
     struct layer_cost *costs;    /* [n_ops] */
     struct split_table splits;
+    bool split_forced;           /* by the caller's options, whatever the cost model says */
+    enum split_mode forced_mode;
     uint32_t threads;            /* room for a run's threads: the caller's limit */
     bool whole;                  /* some layer needs the whole sequence in one block */
     bool any_once;
@@ -123,9 +126,8 @@ enum simd_act plan_act(uint32_t code);
 /* An aligned copy with denormals as zeros; *out is NULL if `data` is. False: out of memory. */
 bool plan_copy(struct plan_builder *builder, const float *data, size_t n, const float **out);
 
-/* For tests and benchmarks: split every run this way, whatever the cost model says.
- * Modes and thread counts beyond the plan's room are cut down to it. */
-void plan_force_split(struct lstm_plan *plan, struct split split);
+/* How a run of `items` items, the longest of `steps` steps, is split. */
+struct split plan_split(const struct lstm_plan *plan, size_t items, size_t steps);
 
 /* The words of `plan`, into plan->text. False: out of memory. */
 bool plan_write_text(struct lstm_plan *plan);

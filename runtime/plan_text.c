@@ -95,7 +95,7 @@ static void put_panels(struct text *text, const struct simd_panels *panels)
 
 static struct split planned_split(const struct lstm_plan *plan)
 {
-    return split_lookup(&plan->splits, plan->problem.items, plan->problem.steps);
+    return plan_split(plan, plan->problem.items, plan->problem.steps);
 }
 
 static const struct layer_cost *cost_of(const struct plan_op *op)
@@ -143,25 +143,29 @@ static void put_rejected_split(struct text *text, const struct lstm_plan *plan,
     put_ns(text, total_ns(plan, split));
     put(text, " a step, against ");
     put_ns(text, total_ns(plan, chosen));
-    put(text, total_ns(plan, split) < total_ns(plan, chosen) ? ": too small a gain to be sure of\n"
-                                                             : "\n");
+    put(text, plan->split_forced                                  ? ": the caller forced another\n"
+              : total_ns(plan, split) < total_ns(plan, chosen) ? ": too small a gain to be sure of\n"
+                                                               : "\n");
 }
 
 static void put_threads(struct text *text, const struct lstm_plan *plan)
 {
     const struct split chosen = planned_split(plan);
-    put(text, "threads  %u of at most %u", (unsigned)chosen.threads, (unsigned)plan->threads);
+    const uint32_t most = plan->problem.threads;
+    put(text, "threads  %u of at most %u", (unsigned)chosen.threads, (unsigned)most);
     if (chosen.mode != SPLIT_NONE)
         put(text, ", on %s", mode_text(chosen.mode));
+    if (plan->split_forced)
+        put(text, ", split forced by the caller");
     put(text, ": estimate ");
     put_ns(text, total_ns(plan, chosen));
     put(text, " a step\n");
-    if (plan->threads > 1 && chosen.mode != SPLIT_NONE)
+    if (most > 1 && chosen.mode != SPLIT_NONE)
         put(text, "         one thread: estimate "),
             put_ns(text, total_ns(plan, (struct split){SPLIT_NONE, 1})), put(text, " a step\n");
     const uint32_t other = chosen.threads > 1 ? chosen.threads
-                           : plan->threads < plan->machine.cores ? plan->threads
-                                                                 : plan->machine.cores;
+                           : most < plan->machine.cores ? most
+                                                        : plan->machine.cores;
     for (int mode = SPLIT_ITEMS; other > 1 && mode <= SPLIT_TEAM; mode++)
         if ((enum split_mode)mode != chosen.mode)
             put_rejected_split(text, plan, (struct split){(enum split_mode)mode, other}, chosen);
@@ -301,7 +305,7 @@ bool plan_write_text(struct lstm_plan *plan)
     put_bytes(&text, (double)cpu.l3);
     put(&text, "\n");
     put_isas(&text, plan, cpu.bits);
-    put(&text, "backend  native\n");
+    put(&text, "backend  %s\n", plan->backend);
     put_threads(&text, plan);
     for (uint32_t i = 0; i < plan->n_ops; i++)
         put_op(&text, &plan->ops[i]);

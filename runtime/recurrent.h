@@ -46,8 +46,12 @@ struct recurrent_method {
     /* Kernel that it steps with, for the printed plan. */
     const char *(*kernel)(const struct lstm_plan *plan);
 
-    /* Fill op->u.recurrent.direction[] and .scratch_floats. */
+    /* Fill op->u.recurrent.direction[] and .scratch_floats, or .backend. NULL: the build has
+     * no such backend, and reject() says so. */
     lstm_status (*build)(struct plan_builder *builder, struct plan_op *op, lstm_error *error);
+
+    /* Free what build made beyond the plan's memory; may be NULL. */
+    void (*release)(struct plan_op *op);
 
     /* All steps of the block; what barriers it needs between steps is its own business. */
     void (*steps)(const struct stepper *step);
@@ -55,6 +59,7 @@ struct recurrent_method {
 
 extern const struct recurrent_method recurrent_lstm;  /* recurrent_lstm.c */
 extern const struct recurrent_method recurrent_cells; /* recurrent_cells.c */
+extern const struct recurrent_method recurrent_onednn; /* recurrent_onednn.c */
 
 /* Every way there is, best first; *n_out of them. */
 const struct recurrent_method *const *recurrent_methods(size_t *n_out);
@@ -83,6 +88,9 @@ bool recurrent_pack_projection(struct plan_builder *builder, struct plan_op *op,
 
 /* ---- stepping (recurrent_step.c) --------------------------------------------- */
 
+/* The layer's release function. */
+void recurrent_release(struct plan_op *op);
+
 /* The layer's run function: deals the directions to the team and calls method->steps. */
 void recurrent_run(const struct plan_op *op, struct exec *exec);
 
@@ -92,7 +100,8 @@ void step_sync(const struct stepper *step);
 /* Items that have a step `s`: the first ones, lengths descend. */
 size_t step_active(const struct stepper *step, size_t s, size_t active);
 
-/* Where h was before step `s` of an item, and where the step's output goes. */
+/* Where step `s` of an item reads its input, where h was before, where its output goes. */
+const float *step_in(const struct stepper *step, size_t item, size_t s);
 const float *step_h(const struct stepper *step, size_t item, size_t s);
 float *step_out(const struct stepper *step, size_t item, size_t s);
 float *step_c(const struct stepper *step, size_t item);

@@ -25,6 +25,11 @@ static size_t row_at(const struct stepper *step, size_t item, size_t s)
     return run->row + (step->reverse ? run->steps - 1 - s : s);
 }
 
+const float *step_in(const struct stepper *step, size_t item, size_t s)
+{
+    return step->in[row_at(step, item, s)];
+}
+
 float *step_out(const struct stepper *step, size_t item, size_t s)
 {
     return step->out[row_at(step, item, s)] + step->direction * step->rec->n_r;
@@ -49,7 +54,7 @@ void step_place(const struct stepper *step, size_t s, size_t active)
 {
     struct exec_scratch *scratch = step->scratch;
     for (size_t i = 0; i < active; i++) {
-        scratch->in[i] = step->in[row_at(step, i, s)];
+        scratch->in[i] = step_in(step, i, s);
         scratch->h[i] = step_h(step, i, s);
         scratch->c[i] = step_c(step, i);
         scratch->out[i] = step_out(step, i, s);

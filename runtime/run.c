@@ -210,6 +210,7 @@ lstm_status lstm_run(const lstm_plan *plan, lstm_workspace *workspace, const lst
                                    ? (struct split){SPLIT_NONE, 1}
                                    : split_lookup(&plan->splits, n, workspace->order[0]->steps);
     struct job job = {workspace, n, 1};
+    workspace->sections[0].failed = false; /* other backends run in the first section */
     if (split.mode == SPLIT_ITEMS) {
         job.shares = split.threads < n ? split.threads : (uint32_t)n;
         parallel_run(job.shares, run_shares, &job);
@@ -217,5 +218,5 @@ lstm_status lstm_run(const lstm_plan *plan, lstm_workspace *workspace, const lst
         deal(workspace, 0, 0, 1, n);
         parallel_run(split.mode == SPLIT_TEAM ? split.threads : 1, run_team, &job);
     }
-    return LSTM_OK;
+    return workspace->sections[0].failed ? LSTM_E_BACKEND : LSTM_OK;
 }

@@ -9,8 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "runtime/plan.h"
-
 const char *const test_isa_names[] = {"avx512", "avx2", "neon", "scalar", NULL};
 
 static void must(lstm_status status, const struct session *session, const char *what,
@@ -37,15 +35,6 @@ struct session session_open(const struct test_model *source, const lstm_plan_opt
     s.n_states = info->state_floats;
     s.once = info->output_once;
     return s;
-}
-
-void session_force_threads(struct session *s, int team, uint32_t threads, size_t items, size_t steps)
-{
-    lstm_error error;
-    s->plan->threads = threads;
-    plan_force_split(s->plan, (struct split){team ? SPLIT_TEAM : SPLIT_ITEMS, threads});
-    lstm_workspace_destroy(s->workspace);
-    must(lstm_workspace_create(s->plan, items, steps, &s->workspace, &error), s, "workspace", &error);
 }
 
 void session_close(struct session *s)
@@ -134,16 +123,29 @@ int test_same_bits(const float *a, const float *b, size_t n, size_t *where)
     return 1;
 }
 
-int test_has_isa(const struct test_model *source, const char *isa)
+static int can_plan(const struct test_model *source, const lstm_plan_options *options)
 {
-    lstm_plan_options options = LSTM_PLAN_OPTIONS_INIT;
     lstm_model *model;
     lstm_plan *plan = NULL;
-    options.isa = isa;
     if (lstm_model_open_memory(source->bytes, source->n_bytes, &model, NULL) != LSTM_OK)
         abort();
-    lstm_status status = lstm_plan_create(model, &options, &plan, NULL);
+    lstm_status status = lstm_plan_create(model, options, &plan, NULL);
     lstm_plan_destroy(plan);
     lstm_model_close(model);
     return status == LSTM_OK;
+}
+
+int test_has_isa(const struct test_model *source, const char *isa)
+{
+    lstm_plan_options options = LSTM_PLAN_OPTIONS_INIT;
+    options.isa = isa;
+    return can_plan(source, &options);
+}
+
+int test_has_threads(const struct test_model *source)
+{
+    lstm_plan_options options = LSTM_PLAN_OPTIONS_INIT;
+    options.threads = 2;
+    options.split = "team";
+    return can_plan(source, &options);
 }

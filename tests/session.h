@@ -23,12 +23,6 @@ struct session session_open(const struct test_model *source, const lstm_plan_opt
                             size_t items, size_t steps);
 void session_close(struct session *session);
 
-/* Override the cost model, which on a small machine or for a small model would choose
- * one thread: all runs are split over `threads` threads, which share the items, or
- * each layer when `team`. Replaces the workspace. */
-void session_force_threads(struct session *session, int team, uint32_t threads, size_t items,
-                           size_t steps);
-
 lstm_stream *session_stream(const struct session *session);
 
 /* Frames of output for an item of this many steps. */
@@ -56,5 +50,8 @@ int test_same_bits(const float *a, const float *b, size_t n, size_t *where);
 /* Names of the instruction sets that this machine can run, best first; NULL ends. */
 extern const char *const test_isa_names[];
 int test_has_isa(const struct test_model *source, const char *isa);
+
+/* Whether runs can be split over threads at all: not without OpenMP. */
+int test_has_threads(const struct test_model *source);
 
 #endif

@@ -22,21 +22,6 @@ struct batch {
     float *input[MAX_ITEMS], *output[MAX_ITEMS], *states[MAX_ITEMS];
 };
 
-/* How to split runs over threads; {0, 0}: as the cost model says. */
-struct forced {
-    int team;
-    uint32_t threads;
-};
-
-static struct session open_forced(const struct test_model *model, const lstm_plan_options *options,
-                                  struct forced forced, size_t items, size_t steps)
-{
-    struct session s = session_open(model, options, items, steps);
-    if (forced.threads)
-        session_force_threads(&s, forced.team, forced.threads, items, steps);
-    return s;
-}
-
 static lstm_plan_options options_of(const char *isa, uint32_t threads, size_t items, size_t steps)
 {
     lstm_plan_options options = LSTM_PLAN_OPTIONS_INIT;
@@ -44,6 +29,16 @@ static lstm_plan_options options_of(const char *isa, uint32_t threads, size_t it
     options.threads = threads;
     options.items = items;
     options.steps = steps;
+    return options;
+}
+
+/* Override the cost model, which on a small machine or for a small model would choose
+ * one thread. */
+static lstm_plan_options forced_options(const struct test_model *model, const char *isa, bool team,
+                                        uint32_t threads)
+{
+    lstm_plan_options options = options_of(isa, threads, 0, 0);
+    options.split = threads < 2 || !test_has_threads(model) ? "none" : team ? "team" : "items";
     return options;
 }
 
@@ -106,9 +101,9 @@ static void compare_item(const struct batch *b, size_t item, const float *output
 
 /* One run of the items `order[0 … n)`, each in one piece. */
 static void check_batch(const struct batch *b, const lstm_plan_options *options,
-                        struct forced forced, const size_t *order, size_t n, const char *how)
+                        const size_t *order, size_t n, const char *how)
 {
-    struct session s = open_forced(&b->model, options, forced, n, most_steps_of(b));
+    struct session s = session_open(&b->model, options, n, most_steps_of(b));
     lstm_item items[MAX_ITEMS];
     float *states = test_floats(b->n_states);
     for (size_t i = 0; i < n; i++) {
@@ -129,24 +124,18 @@ static void check_batch(const struct batch *b, const lstm_plan_options *options,
 }
 
 /* `n` items from position `shift` on, so that each item sees every position. */
-static void check_forced(const struct batch *b, const lstm_plan_options *options,
-                         struct forced forced, size_t n, size_t shift)
+static void check_rotated(const struct batch *b, const lstm_plan_options *options, size_t n,
+                          size_t shift)
 {
     char how[200];
     size_t order[MAX_ITEMS];
     for (size_t i = 0; i < n; i++)
         order[i] = (i + shift) % b->n;
-    snprintf(how, sizeof how, "isa %s, %u threads (forced: %s of %u), batch %zu from item %zu, "
+    snprintf(how, sizeof how, "isa %s, %u threads, split %s, batch %zu from item %zu, "
              "hints %zu x %zu", options->isa ? options->isa : "best", options->threads,
-             forced.team ? "team" : "shares", forced.threads, n, shift, options->items,
+             options->split ? options->split : "as planned", n, shift, options->items,
              options->steps);
-    check_batch(b, options, forced, order, n, how);
-}
-
-static void check_rotated(const struct batch *b, const lstm_plan_options *options, size_t n,
-                          size_t shift)
-{
-    check_forced(b, options, (struct forced){0, 0}, n, shift);
+    check_batch(b, options, order, n, how);
 }
 
 /* ---- instruction sets, threads, hints -------------------------------------------- */
@@ -240,10 +229,10 @@ Test(bits, forced_threads)
     for (uint64_t seed = 601; seed < 601 + test_rounds(40); seed++) {
         struct batch b = batch_make(random_model(seed, 0), seed, 1 + seed % 7, 9);
         size_t isa = next_isa(&b.model, 0);
-        for (struct forced forced = {0, 1}; forced.threads <= 4; forced.threads++)
-            for (forced.team = 0; forced.team < 2; forced.team++) {
-                lstm_plan_options options = options_of(test_isa_names[isa], 0, 0, 0);
-                check_forced(&b, &options, forced, b.n, 0);
+        for (uint32_t threads = 1; threads <= 4; threads++)
+            for (int team = 0; team < 2; team++) {
+                lstm_plan_options options = forced_options(&b.model, test_isa_names[isa], team, threads);
+                check_rotated(&b, &options, b.n, 0);
                 isa = next_isa(&b.model, isa + 1);
                 isa = test_isa_names[isa] ? isa : next_isa(&b.model, 0);
             }
@@ -282,9 +271,9 @@ Test(bits, every_position)
 
 /* All items at once, each cut into its own random pieces, zeros among them. */
 static void check_pieces(const struct batch *b, const lstm_plan_options *options,
-                         struct forced forced, uint64_t seed)
+                         uint64_t seed)
 {
-    struct session s = open_forced(&b->model, options, forced, b->n, 4);
+    struct session s = session_open(&b->model, options, b->n, 4);
     struct rng rng = {seed};
     lstm_item items[MAX_ITEMS];
     size_t done[MAX_ITEMS] = {0}, left = 0;
@@ -322,7 +311,7 @@ Test(bits, pieces_of_streams)
         for (size_t isa = next_isa(&b.model, 0); test_isa_names[isa];
              isa = next_isa(&b.model, isa + 1)) {
             lstm_plan_options options = options_of(test_isa_names[isa], 1 + seed % 3, 0, 1 + seed % 64);
-            check_pieces(&b, &options, (struct forced){0, 0}, seed);
+            check_pieces(&b, &options, seed);
         }
         batch_free(&b);
     }
@@ -336,7 +325,7 @@ Test(bits, long_sequences)
         lstm_plan_options options = options_of(NULL, 2, 3, 700);
         check_rotated(&b, &options, 3, 0);
         check_rotated(&b, &options, 1, 1);
-        check_pieces(&b, &options, (struct forced){0, 0}, seed);
+        check_pieces(&b, &options, seed);
         batch_free(&b);
     }
 }
@@ -346,8 +335,8 @@ Test(bits, pieces_on_forced_threads)
     for (uint64_t seed = 511; seed < 511 + test_rounds(20); seed++) {
         struct batch b = batch_make(random_model(seed, RANDOM_STREAMS), seed, 1 + seed % 5, 20);
         for (uint32_t threads = 2; threads <= 4; threads++) {
-            lstm_plan_options options = options_of(NULL, 0, 0, 0);
-            check_pieces(&b, &options, (struct forced){seed % 2, threads}, seed);
+            lstm_plan_options options = forced_options(&b.model, NULL, seed % 2, threads);
+            check_pieces(&b, &options, seed);
         }
         batch_free(&b);
     }
@@ -358,8 +347,8 @@ Test(bits, pieces_of_large_layers_on_threads)
 {
     struct batch b = batch_make(large_model(310, MODEL_FORWARD, MODEL_LSTM), 9, 3, 30);
     for (uint32_t threads = 1; threads <= 3; threads++) {
-        lstm_plan_options options = options_of(NULL, threads, 1, 100);
-        check_pieces(&b, &options, (struct forced){1, threads}, threads);
+        lstm_plan_options options = forced_options(&b.model, NULL, true, threads);
+        check_pieces(&b, &options, threads);
     }
     batch_free(&b);
 }

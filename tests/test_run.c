@@ -234,11 +234,65 @@ Test(run, bad_plan_options)
     options.backend = "abacus";
     expect_no_plan(s.model, options, LSTM_E_UNSUPPORTED, "unknown backend");
     options.backend = NULL;
+    options.split = "halves";
+    expect_no_plan(s.model, options, LSTM_E_ARG, "unknown split");
+    options.threads = 1;
+    options.split = "team";
+    expect_no_plan(s.model, options, LSTM_E_ARG, "a team of one thread");
+    options.split = "items";
+    expect_no_plan(s.model, options, LSTM_E_ARG, "shares for one thread");
+    options.split = NULL;
     options.struct_size = 0;
     expect_no_plan(s.model, options, LSTM_E_ARG, "struct_size 0");
     expect(lstm_plan_create(s.model, NULL, NULL, &error), LSTM_E_ARG, &error, "no plan_out");
     lstm_plan_destroy(NULL);
     session_close(&s);
+    test_model_free(&model);
+}
+
+/* A small model for which the cost model chooses one thread. */
+Test(run, forced_splits)
+{
+    static const struct {
+        const char *split;
+        size_t items;
+        uint32_t threads;
+    } rows[] = {{NULL, 1, 1}, {"none", 5, 1}, {"items", 1, 1}, {"items", 2, 2},
+                {"items", 5, 2}, {"team", 1, 2}, {"team", 5, 2}};
+    struct test_model model = small_model(5, 0, 0);
+    lstm_plan_options options = LSTM_PLAN_OPTIONS_INIT;
+    options.threads = 2;
+    if (!test_has_threads(&model))
+        cr_skip_test("this build has no threads");
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        options.split = rows[i].split;
+        options.items = rows[i].items;
+        struct session s = session_open(&model, &options, 5, 1);
+        const char *text = lstm_plan_get_text(s.plan);
+        cr_expect_eq(lstm_plan_get_threads(s.plan, rows[i].items, 100), rows[i].threads, "row %zu", i);
+        cr_expect_eq(strstr(text, "forced by the caller") != NULL, rows[i].split != NULL,
+                     "row %zu: %s", i, text);
+        session_close(&s);
+    }
+    test_model_free(&model);
+}
+
+Test(run, estimates_follow_the_split)
+{
+    struct test_model model = small_model(5, 0, 0);
+    lstm_plan_options options = LSTM_PLAN_OPTIONS_INIT;
+    options.threads = 2;
+    if (!test_has_threads(&model))
+        cr_skip_test("this build has no threads");
+    struct session chosen = session_open(&model, &options, 1, 1);
+    options.split = "team";
+    struct session forced = session_open(&model, &options, 1, 1);
+    const double least = lstm_plan_get_estimate_ns(chosen.plan, 1, 100);
+    cr_expect_gt(least, 0);
+    cr_expect_gt(lstm_plan_get_estimate_ns(forced.plan, 1, 100), least);
+    cr_expect_gt(lstm_plan_get_estimate_ns(chosen.plan, 1, 1000), 5 * least);
+    session_close(&chosen);
+    session_close(&forced);
     test_model_free(&model);
 }
 

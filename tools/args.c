@@ -21,7 +21,7 @@
 enum {
     OPTION_FORMAT = 256, OPTION_INPUT_FORMAT, OPTION_INFO, OPTION_PLAN, OPTION_TIME, OPTION_THREADS,
     OPTION_ISA, OPTION_BACKEND, OPTION_CHUNK, OPTION_STEPS, OPTION_BATCH, OPTION_LOAD, OPTION_SAVE,
-    OPTION_SHOW_STATE,
+    OPTION_SHOW_STATE, OPTION_SPLIT,
 };
 
 static const char doc[] =
@@ -59,6 +59,9 @@ static const struct argp_option options[] = {
 
     {0, 0, 0, 0, "Speed (results do not depend on these):", 4},
     {"threads", OPTION_THREADS, "N", 0, "Use at most N threads; default: as many as pay", 0},
+    {"split", OPTION_SPLIT, "HOW", 0,
+     "Force how threads divide the work: none, items (shares of the sequences) or team (parts of each "
+     "layer); default: as pays", 0},
     {"isa", OPTION_ISA, "NAME", 0, "Highest instruction set: scalar, avx2, avx512 or neon", 0},
     {"backend", OPTION_BACKEND, "NAME", 0, "native (the default) or another one built in", 0},
     {"chunk", OPTION_CHUNK, "N", 0, "Run N steps a call; only for models that stream", 0},
@@ -90,16 +93,28 @@ static size_t count(struct argp_state *state, const char *option, const char *te
     return 0;
 }
 
+static bool is_among(const char *text, const char *const *names)
+{
+    while (*names && strcmp(text, *names) != 0)
+        names++;
+    return *names;
+}
+
 /* A name of a level anywhere; whether this CPU has it is for the plan to say. */
 static const char *isa(struct argp_state *state, const char *text)
 {
-    static const char *const names[] = {"scalar", "avx2", "avx512", "neon"};
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        if (strcmp(text, names[i]) == 0)
-            return text;
-    }
-    argp_error(state, "--isa %s: expected scalar, avx2, avx512 or neon", text);
-    return NULL;
+    static const char *const names[] = {"scalar", "avx2", "avx512", "neon", NULL};
+    if (!is_among(text, names))
+        argp_error(state, "--isa %s: expected scalar, avx2, avx512 or neon", text);
+    return text;
+}
+
+static const char *split(struct argp_state *state, const char *text)
+{
+    static const char *const names[] = {"none", "items", "team", NULL};
+    if (!is_among(text, names))
+        argp_error(state, "--split %s: expected none, items or team", text);
+    return text;
 }
 
 static void positional(struct args *args, const char *text, struct argp_state *state)
@@ -126,6 +141,7 @@ static error_t parse(int key, char *text, struct argp_state *state)
     case OPTION_TIME: args->time = true; break;
     case OPTION_THREADS: args->threads = count(state, "threads", text, MAX_THREADS); break;
     case OPTION_ISA: args->isa = isa(state, text); break;
+    case OPTION_SPLIT: args->split = split(state, text); break;
     case OPTION_BACKEND: args->backend = text; break;
     case OPTION_CHUNK: args->chunk = count(state, "chunk", text, UINT32_MAX); break;
     case OPTION_STEPS: args->steps = count(state, "steps", text, UINT32_MAX); break;

@@ -18,6 +18,7 @@ struct args {
     const char *save_state;
     const char *isa;
     const char *backend;
+    const char *split; /* NULL: as the planner chooses */
     size_t threads; /* 0: as many as pay */
     size_t chunk;   /* 0: not given */
     size_t steps;   /* hints for --plan; 0: not given */

@@ -101,6 +101,7 @@ bool session_make_plan(struct session *session, size_t items, size_t steps)
     options.threads = (uint32_t)args->threads;
     options.isa = args->isa;
     options.backend = args->backend;
+    options.split = args->split;
     options.items = items;
     if (!steps && args->input && session->chunk != SIZE_MAX)
         steps = session->chunk; /* a stream without a known end: each call is full */

@@ -77,7 +77,10 @@ def bad_usage(place):
             (("m.bin", "x.bin", "--input-format", "xls"), "--input-format xls: expected bin, npy"),
             (("m.bin", "x.bin", "-o", "y", "--format", "bin", "--save-state", "y"), "same file"),
             (("m.bin", "x.bin", "-o", "m.bin"), "m.bin is the model"),
-            (("m.bin", "x.bin", "--isa", "mmx"), "mmx")):
+            (("m.bin", "x.bin", "--isa", "mmx"), "mmx"),
+            (("m.bin", "x.bin", "--split", "halves"), "--split halves: expected none, items or team"),
+            (("m.bin", "x.bin", "--split", "team", "--threads", "1"), "needs at least two threads"),
+            (("m.bin", "--plan", "--split", "items", "--threads", "1"), "needs at least two threads")):
         result = place.refuse(words, pattern, code=2)
         check(result.err.endswith("\nTry `lstmrun --help' or `lstmrun --usage' for more information.\n"),
               "the hint at the end: " + result.text())
@@ -368,6 +371,26 @@ def plan(place):
     place.run("m.bin", "x.bin", "--plan")
     out = place.run("m.bin", "--info", "--plan").out
     check(b"parameters" in out and b"lstm" in out, "both")
+
+
+def need_threads(place):
+    if place.run("m.bin", "--plan", "--threads", "2", "--split", "team", code=None).code:
+        raise Skip("this build has no threads")
+
+
+@test
+def forced_split(place):
+    """--split is obeyed, changes no bit, and the plan says that it was forced"""
+    need_threads(place)
+    expected = place.output("m.bin", "x.bin", "--threads", "1")
+    for how, threads in (("none", b"1 of at most 2"), ("team", b"2 of at most 2, on parts of each layer")):
+        words = ("--threads", "2", "--split", how)
+        out = place.run("m.bin", "x.bin", "--plan", *words).out
+        check(b"threads  " + threads + b", split forced by the caller" in out, out.decode())
+        equal(place.output("m.bin", "x.bin", *words), expected, "output with --split " + how)
+    out = place.run("m.bin", "--plan", "--batch", "4", "--threads", "2", "--split", "items").out
+    check(b"2 of at most 2, on shares of the items, split forced" in out, out.decode())
+    check(b"split forced" not in place.run("m.bin", "--plan").out, "no --split")
 
 
 @test
