@@ -250,6 +250,24 @@ Test(run, bad_plan_options)
     test_model_free(&model);
 }
 
+/* Built in or not is Meson's choice; a build without it says how to get it. */
+Test(run, onednn_runs_or_is_refused)
+{
+    struct test_model model = small_model(5, 0, 0);
+    struct session s = session_open(&model, NULL, 1, 1);
+    lstm_plan_options options = LSTM_PLAN_OPTIONS_INIT;
+    lstm_error error = {0};
+    lstm_plan *plan = NULL;
+    options.backend = "onednn";
+    if (lstm_plan_create(s.model, &options, &plan, &error) != LSTM_OK) {
+        cr_assert_eq(error.status, LSTM_E_UNSUPPORTED);
+        cr_assert(strstr(error.text, "onednn") && strstr(error.text, "-Donednn=enabled"), "%s", error.text);
+    }
+    lstm_plan_destroy(plan);
+    session_close(&s);
+    test_model_free(&model);
+}
+
 /* A small model for which the cost model chooses one thread. */
 Test(run, forced_splits)
 {

@@ -31,7 +31,7 @@ EOF
 }
 
 QUICK="gcc structure install examples"
-EVERY="gcc structure install examples clang sanitizers no-openmp aarch64 frameworks fuzz"
+EVERY="gcc structure install examples clang sanitizers no-openmp onednn aarch64 frameworks fuzz"
 fuzz_seconds=10
 chosen=
 
@@ -96,15 +96,19 @@ build() {
     { meson setup "$folder" -Dwerror=true "$@" && meson compile -C "$folder"; } >"$folder.log" 2>&1 </dev/null
 }
 
-# suites NAME FOLDER FACTOR: run the Meson tests of a build, FACTOR times as patiently.
+# suites NAME FOLDER FACTOR [TEST…]: run the Meson tests of a build, FACTOR times as patiently; all without TESTs.
 suites() {
-    rm -f "$work/$2/meson-logs/testlog.json"
-    meson test -C "$work/$2" --no-rebuild --timeout-multiplier "$3" >"$work/$2.test.log" 2>&1 </dev/null
-    if counts=$(python3 tests/count.py "$work/$2/meson-logs/testlog.json"); then
+    name=$1
+    folder=$2
+    factor=$3
+    shift 3
+    rm -f "$work/$folder/meson-logs/testlog.json"
+    meson test -C "$work/$folder" --no-rebuild --timeout-multiplier "$factor" "$@" >"$work/$folder.test.log" 2>&1 </dev/null
+    if counts=$(python3 tests/count.py "$work/$folder/meson-logs/testlog.json"); then
         # shellcheck disable=SC2086
-        record "$1" $counts
+        record "$name" $counts
     else
-        broken "$1" "$work/$2.test.log"
+        broken "$name" "$work/$folder.test.log"
     fi
 }
 
@@ -168,6 +172,48 @@ suite_sanitizers() {
 # The other thing that can be left out, libsndfile, is left out in the same build.
 suite_no_openmp() {
     CC=gcc build_and_run no-openmp 1 --buildtype=release -Dopenmp=disabled -Dwav=disabled
+}
+
+# onednn_build NAME OPTION…: the backend's own suite, and a few that pass through its hooks in plan and run.
+onednn_build() {
+    name=$1
+    shift
+    if build "$name" -Dtests=true --buildtype=release -Donednn=enabled -Dbench=false "$@"; then
+        suites "$name" "$name" 1 onednn run alloc cli
+    else
+        broken "$name" "$work/$name.log"
+    fi
+}
+
+# oneDNN 3 with its headers, from PyPI into the cache; false if that fails. Sets onednn3 to the folder.
+fetch_onednn3() {
+    onednn3=$cache/onednn3
+    [ ! -f "$onednn3/complete" ] || return 0
+    rm -rf "$onednn3"
+    mkdir -p "$onednn3" || return 1
+    "${LSTMRUN_PYTHON:-python3}" -m pip download --no-deps -d "$onednn3" \
+        onednn-cpu-gomp==2023.2.0 onednn-devel-cpu-gomp==2023.2.0 || return 1
+    for wheel in "$onednn3"/*.whl; do
+        python3 -m zipfile -e "$wheel" "$onednn3" && rm "$wheel" || return 1
+    done
+    mv "$onednn3"/onednn_cpu_gomp*.data/data/lib "$onednn3"/onednn_devel_cpu_gomp*.data/data/include "$onednn3" || return 1
+    : >"$onednn3/complete"
+}
+
+suite_onednn() {
+    say "onednn: the backend with the system's oneDNN, and with version 3 …"
+    export CC=gcc
+    if [ -f /usr/include/oneapi/dnnl/dnnl.h ]; then
+        onednn_build onednn
+    else
+        left_out onednn "no oneDNN headers (package: libdnnl-dev)"
+    fi
+    if fetch_onednn3 >"$work/onednn3.pip.log" 2>&1 </dev/null; then
+        onednn_build onednn3 -Dc_args="-I$onednn3/include" -Dc_link_args="-L$onednn3/lib -Wl,-rpath,$onednn3/lib"
+    else
+        left_out onednn3 "oneDNN 3 cannot be had from PyPI (see build-check/onednn3.pip.log)"
+    fi
+    unset CC
 }
 
 # A folder with arm64 libraries, made of Debian's packages without installing them: some cannot be installed
@@ -289,6 +335,7 @@ install_what_is_needed() {
     have apt-get || { say "No apt-get here: suites whose programs are missing will fail or be skipped."; return; }
     packages=$CHECK_PACKAGES
     wanted aarch64 && packages="$packages $CROSS_PACKAGES"
+    wanted onednn && packages="$packages libdnnl-dev"
     # shellcheck disable=SC2086
     install_packages $packages
     # The sanitizers' run-time library of this clang; a package of its own on some releases.
