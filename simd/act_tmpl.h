@@ -15,6 +15,14 @@
 #ifndef LSTMRUN_SIMD_ACT_TMPL_H
 #define LSTMRUN_SIMD_ACT_TMPL_H
 
+#ifndef VEC_WITHIN
+/* x, but no further from 0 than `limit`; NaN gives limit or -limit. */
+static inline vec vec_within(vec x, vec limit)
+{
+    return vec_or_and(vec_abs_below(x, limit), x, vec_set1(-0.0f));
+}
+#endif
+
 /* e^t = s · (1 + p), s a power of two, p = expm1 of what is left of t. */
 struct act_exp {
     vec s, p;
@@ -88,26 +96,41 @@ static inline vec act_tanh_numerator(struct act_exp e)
     return vec_fnma(e.p, e.s, vec_sub(vec_set1(1.0f), e.s));
 }
 
-static inline vec act_gate(vec z, const struct act_lanes *lanes)
+static inline struct act_exp act_gate_parts(vec z, const struct act_lanes *lanes)
 {
     vec x = vec_or_and(vec_abs_below(z, lanes->limit), z, lanes->sign_in);
-    struct act_exp e = act_exp_parts(x, lanes->scale, lanes->scale_log2e);
+    return act_exp_parts(x, lanes->scale, lanes->scale_log2e);
+}
+
+static inline vec act_gate(vec z, const struct act_lanes *lanes)
+{
+    struct act_exp e = act_gate_parts(z, lanes);
     vec numerator =
         vec_select(lanes->sigmoid, act_sigmoid_numerator(e.s), act_tanh_numerator(e));
     return vec_or_and(vec_div(numerator, act_denominator(z, e)), z, lanes->sign_out);
 }
 
+static inline struct act_exp act_sigmoid_parts(vec z)
+{
+    return act_exp_parts(vec_within(z, vec_set1(88.0f)), vec_set1(-1.0f),
+                         vec_set1(-0x1.715476p+0f));
+}
+
+static inline struct act_exp act_tanh_parts(vec z)
+{
+    return act_exp_parts(vec_abs_below(z, vec_set1(16.0f)), vec_set1(-2.0f),
+                         vec_set1(-0x1.715476p+1f));
+}
+
 static inline vec act_sigmoid(vec z)
 {
-    vec x = vec_or_and(vec_abs_below(z, vec_set1(88.0f)), z, vec_set1(-0.0f));
-    struct act_exp e = act_exp_parts(x, vec_set1(-1.0f), vec_set1(-0x1.715476p+0f));
+    struct act_exp e = act_sigmoid_parts(z);
     return vec_div(act_sigmoid_numerator(e.s), act_denominator(z, e));
 }
 
 static inline vec act_tanh(vec z)
 {
-    vec x = vec_abs_below(z, vec_set1(16.0f));
-    struct act_exp e = act_exp_parts(x, vec_set1(-2.0f), vec_set1(-0x1.715476p+1f));
+    struct act_exp e = act_tanh_parts(z);
     vec magnitude = vec_div(act_tanh_numerator(e), act_denominator(z, e));
     return vec_or_and(magnitude, z, vec_set1(-0.0f));
 }

@@ -30,34 +30,48 @@ struct cpuid {
     unsigned eax, ebx, ecx, edx;
 };
 
-/* All zero where the CPU has no such leaf. */
-static struct cpuid ask(unsigned leaf, unsigned subleaf)
+/* The highest leaves there are, asked for once: under a hypervisor each CPUID
+ * instruction is a trap of microseconds, more than planning a small model takes. */
+struct leaves {
+    unsigned basic, extended;
+};
+
+static struct cpuid ask_any(unsigned leaf, unsigned subleaf)
 {
-    struct cpuid r = {0, 0, 0, 0};
-    __get_cpuid_count(leaf, subleaf, &r.eax, &r.ebx, &r.ecx, &r.edx);
+    struct cpuid r;
+    __cpuid_count(leaf, subleaf, r.eax, r.ebx, r.ecx, r.edx);
     return r;
+}
+
+static struct leaves ask_leaves(void)
+{
+    return (struct leaves){ask_any(0, 0).eax, ask_any(0x80000000u, 0).eax};
+}
+
+/* All zero where the CPU has no such leaf. */
+static struct cpuid ask(const struct leaves *leaves, unsigned leaf, unsigned subleaf)
+{
+    const unsigned last = leaf & 0x80000000u ? leaves->extended : leaves->basic;
+    return leaf <= last ? ask_any(leaf, subleaf) : (struct cpuid){0, 0, 0, 0};
 }
 
 /* Register files that the system saves when it switches threads (XCR0). */
 static uint64_t saved_state(void)
 {
-    enum { OSXSAVE = 1u << 27 };
-    if (!(ask(1, 0).ecx & OSXSAVE))
-        return 0;
     uint32_t low, high;
     __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
     return (uint64_t)high << 32 | low;
 }
 
-static uint32_t detect_bits(void)
+static uint32_t detect_bits(const struct leaves *leaves)
 {
-    enum { FMA = 1u << 12, AVX = 1u << 28 };             /* leaf 1, ecx */
+    enum { FMA = 1u << 12, OSXSAVE = 1u << 27, AVX = 1u << 28 }; /* leaf 1, ecx */
     enum { AVX2 = 1u << 5, F = 1u << 16, DQ = 1u << 17, BW = 1u << 30 };
-    const unsigned vl = 1u << 31;                        /* leaf 7, ebx */
-    enum { XMM_YMM = 0x06, XMM_YMM_MASK_ZMM = 0xe6 };    /* XCR0 */
+    const unsigned vl = 1u << 31;                     /* leaf 7, ebx */
+    enum { XMM_YMM = 0x06, XMM_YMM_MASK_ZMM = 0xe6 }; /* XCR0 */
 
-    const unsigned basic = ask(1, 0).ecx, extended = ask(7, 0).ebx;
-    const uint64_t state = saved_state();
+    const unsigned basic = ask(leaves, 1, 0).ecx, extended = ask(leaves, 7, 0).ebx;
+    const uint64_t state = basic & OSXSAVE ? saved_state() : 0;
     uint32_t bits = 0;
     bool avx2 = (basic & FMA) && (basic & AVX) && (extended & AVX2);
     if (avx2 && (state & XMM_YMM) == XMM_YMM)
@@ -70,12 +84,12 @@ static uint32_t detect_bits(void)
 
 /* Deterministic cache parameters: Intel has them in leaf 4, AMD in 0x8000001d,
  * where leaf 4 is empty. Both have the same fields. */
-static void detect_caches(struct simd_cpu *cpu)
+static void detect_caches(const struct leaves *leaves, struct simd_cpu *cpu)
 {
     enum { DATA = 1, INSTRUCTIONS = 2 };
-    const unsigned leaf = (ask(4, 0).eax & 0x1f) ? 4 : 0x8000001du;
-    for (unsigned i = 0; i < 16; i++) {
-        struct cpuid r = ask(leaf, i);
+    const unsigned leaf = (ask(leaves, 4, 0).eax & 0x1f) ? 4 : 0x8000001du;
+    for (unsigned i = 0; i < 16 && cpu->l3 == 0; i++) {
+        struct cpuid r = ask(leaves, leaf, i);
         unsigned type = r.eax & 0x1f, level = r.eax >> 5 & 7;
         if (type < DATA)
             return;
@@ -93,15 +107,23 @@ static void detect_caches(struct simd_cpu *cpu)
     }
 }
 
-static void detect_name(struct simd_cpu *cpu)
+static void detect_name(const struct leaves *leaves, struct simd_cpu *cpu)
 {
     char brand[49] = "";
     for (unsigned i = 0; i < 3; i++) {
-        struct cpuid r = ask(0x80000002u + i, 0);
+        struct cpuid r = ask(leaves, 0x80000002u + i, 0);
         memcpy(brand + 16 * i, &r, sizeof r);
     }
     const char *text = brand + strspn(brand, " ");
     snprintf(cpu->name, sizeof cpu->name, "%s", *text ? text : "x86-64");
+}
+
+static void detect(struct simd_cpu *cpu)
+{
+    const struct leaves leaves = ask_leaves();
+    cpu->bits = detect_bits(&leaves);
+    detect_caches(&leaves, cpu);
+    detect_name(&leaves, cpu);
 }
 
 /* ---- aarch64 ---- */
@@ -156,6 +178,13 @@ static void detect_name(struct simd_cpu *cpu)
 #endif
 }
 
+static void detect(struct simd_cpu *cpu)
+{
+    cpu->bits = detect_bits();
+    detect_caches(cpu);
+    detect_name(cpu);
+}
+
 #endif
 
 /* ---- common ---- */
@@ -176,10 +205,8 @@ struct simd_cpu simd_cpu_detect(void)
 {
     struct simd_cpu cpu;
     memset(&cpu, 0, sizeof cpu);
-    cpu.bits = detect_bits();
     cpu.cores = detect_cores();
-    detect_caches(&cpu);
-    detect_name(&cpu);
+    detect(&cpu);
 
     /* What a common core has, where nobody would say. No L3 is a fact on some. */
     if (cpu.l1d == 0)

@@ -36,6 +36,14 @@
  * ahead and pushes sums out to memory to make room for them. */
 #define KEEP_LOADS_BEHIND __asm__ volatile("" : : : "memory")
 
+/* After wide registers, old instructions are slow until the upper halves are declared empty. gcc
+ * 12 forgets it where a function that was given such registers ends the caller. */
+#ifdef __AVX__
+#define VECTORS_DONE _mm256_zeroupper()
+#else
+#define VECTORS_DONE ((void)0)
+#endif
+
 /* Panels that one row takes at once: so many wide ones, then one of 32 columns if
  * `half`, then one of 16 if `quarter`. */
 struct group_shape {

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
  * NEON: tiles of 3 rows × 32 columns. 24 sums and 3 registers with 4 inputs each,
- * used by lane, leave 5 of the 32 registers for weights on their way. A single row
- * takes up to two panels of 32 and a narrow one: 20 sums.
+ * used by lane, leave 5 of the 32 registers for weights on their way. The last panel of
+ * 16 takes 6 rows: 24 sums, 6 inputs, 2 weights. A single row takes up to two panels of
+ * 32 and a narrow one: 20 sums.
  */
 #include "simd/act_tmpl.h"
 #include "simd/cell_tmpl.h"
@@ -11,9 +12,13 @@
 
 #define WIDE 32
 #define ROWS 3
+#define NARROW_ROWS 6
+#define GRU_ROWS 4
 #define GROUP_MAX 2
 #define ROW_VECS(DO) DO(0) DO(1) DO(2) DO(3) DO(4) DO(5) DO(6) DO(7)
 #define TILE_ROWS(DO) DO(0) DO(1) DO(2)
+#define EACH_ROW(DO) DO(0) DO(1) DO(2) DO(3) DO(4) DO(5)
+#define GRU_TILE(DO) DO(0) DO(1) DO(2) DO(3)
 #define GROUP_WIDES(DO) DO(0) DO(1)
 
 struct row {
@@ -21,94 +26,128 @@ struct row {
 };
 
 struct tile {
-    struct row r[ROWS];
+    struct row r[NARROW_ROWS];
 };
 
 struct group {
     struct row w[GROUP_MAX], half, quarter;
 };
 
-/* The lane of an input register must be a literal, so a step of k is a macro. */
-#define EACH_VEC(DO, lane) \
-    DO(0, lane) DO(1, lane) DO(2, lane) DO(3, lane) DO(4, lane) DO(5, lane) DO(6, lane) DO(7, lane)
+/* sum += w · one lane of x. As an instruction: from the intrinsic gcc 12 copies lanes that are
+ * used often into registers of their own, and sums from one register to another. */
+#define FMA_LANE(sum, w, x, lane) \
+    __asm__("fmla %0.4s, %1.4s, %2.s[" #lane "]" : "+w"(sum) : "w"(w), "w"(x))
+
+/* Two neighbouring registers of weights, `at` floats after p, by one instruction: gcc 12 does
+ * not pair loads that other instructions stand between. */
+#if defined(__clang__)
+#define LOAD_PAIR(w0, w1, p, at) \
+    const vec w0 = vec_load((p) + (at)), w1 = vec_load((p) + (at) + VEC_LANES)
+#else
+#define LOAD_PAIR(w0, w1, p, at) \
+    vec w0, w1; \
+    __asm__("ldp %q0, %q1, [%2, %3]" \
+            : "=w"(w0), "=w"(w1) \
+            : "r"(p), "i"((at) * sizeof(float)), "m"(*(const vec *)((p) + (at))))
+#endif
+
+/* A step of k is a macro, for the lane is part of the instruction; and so is a pair of columns. */
+#define EACH_PAIR(DO, lane) DO(0, 1, lane) DO(2, 3, lane) DO(4, 5, lane) DO(6, 7, lane)
 
 static ALWAYS_INLINE void tile_dot(struct tile *t, const float *weights, const float *const *x,
                                    size_t begin, size_t end, const unsigned rows,
                                    const unsigned vecs)
 {
-    const float *x0 = x[0], *x1 = x[rows > 1 ? 1 : 0], *x2 = x[rows > 2 ? 2 : 0];
+#define ROW_POINTER(i) const float *x##i = x[rows > i ? i : 0];
+    EACH_ROW(ROW_POINTER)
+#undef ROW_POINTER
     size_t j = begin;
     weights += begin * vecs * VEC_LANES;
-#define COLUMN(i, lane) \
-    if (vecs > i) { \
-        const vec w = vec_load(weights + i * VEC_LANES); \
-        t->r[0].v[i] = vfmaq_laneq_f32(t->r[0].v[i], w, b0, lane); \
-        if (rows > 1) \
-            t->r[1].v[i] = vfmaq_laneq_f32(t->r[1].v[i], w, b1, lane); \
-        if (rows > 2) \
-            t->r[2].v[i] = vfmaq_laneq_f32(t->r[2].v[i], w, b2, lane); \
-        if (rows > 2 && vecs > 4 && i % 2 == 1) \
-            KEEP_LOADS_BEHIND; \
+#define ROW_FMA(n, i, w, lane) \
+    if (rows > n) \
+        FMA_LANE(t->r[n].v[i], w, b##n, lane);
+#define COLUMN(i, w, lane) \
+    ROW_FMA(0, i, w, lane) \
+    ROW_FMA(1, i, w, lane) \
+    ROW_FMA(2, i, w, lane) \
+    ROW_FMA(3, i, w, lane) \
+    ROW_FMA(4, i, w, lane) \
+    ROW_FMA(5, i, w, lane)
+#define COLUMNS(i0, i1, lane) \
+    if (vecs > i0) { \
+        LOAD_PAIR(w0, w1, weights, (lane * vecs + i0) * VEC_LANES); \
+        COLUMN(i0, w0, lane) \
+        COLUMN(i1, w1, lane) \
+        KEEP_LOADS_BEHIND; \
     }
-#define STEP(lane) \
-    EACH_VEC(COLUMN, lane) \
-    weights += vecs * VEC_LANES;
-
     for (; j + 4 <= end; j += 4) {
-        const vec b0 = vec_load(x0 + j), b1 = vec_load(x1 + j), b2 = vec_load(x2 + j);
-        STEP(0) STEP(1) STEP(2) STEP(3)
+#define INPUTS(i) const vec b##i = vec_load(x##i + j);
+        EACH_ROW(INPUTS)
+#undef INPUTS
+        EACH_PAIR(COLUMNS, 0)
+        EACH_PAIR(COLUMNS, 1)
+        EACH_PAIR(COLUMNS, 2)
+        EACH_PAIR(COLUMNS, 3)
+        weights += 4 * vecs * VEC_LANES;
     }
     for (; j < end; j++) {
-        const vec b0 = vec_set1(x0[j]), b1 = vec_set1(x1[j]), b2 = vec_set1(x2[j]);
-        STEP(0)
+#define INPUT(i) const vec b##i = vec_set1(x##i[j]);
+        EACH_ROW(INPUT)
+#undef INPUT
+        EACH_PAIR(COLUMNS, 0)
+        weights += vecs * VEC_LANES;
     }
-#undef STEP
+#undef COLUMNS
 #undef COLUMN
+#undef ROW_FMA
 }
 
 static ALWAYS_INLINE void group_dot(struct group *g, const float *weights, const float *x,
                                     size_t k, size_t begin, size_t end,
                                     const struct group_shape shape)
 {
-    const float *w0 = weights + begin * WIDE, *w1 = w0 + (shape.wide > 1 ? WIDE * k : 0);
-    const float *quarter = weights + shape.wide * WIDE * k + begin * 16;
+    const float *w_0 = weights + begin * WIDE, *w_1 = w_0 + (shape.wide > 1 ? WIDE * k : 0);
+    const float *w_q = weights + shape.wide * WIDE * k + begin * 16;
     size_t j = begin;
-#define COLUMN_0(i, lane) \
-    g->w[0].v[i] = vfmaq_laneq_f32(g->w[0].v[i], vec_load(w0 + i * VEC_LANES), b, lane);
-#define COLUMN_1(i, lane) \
-    g->w[1].v[i] = vfmaq_laneq_f32(g->w[1].v[i], vec_load(w1 + i * VEC_LANES), b, lane);
-#define COLUMN_Q(i, lane) \
-    if (i < 16 / VEC_LANES) \
-        g->quarter.v[i] = \
-            vfmaq_laneq_f32(g->quarter.v[i], vec_load(quarter + i * VEC_LANES), b, lane);
+#define COLUMNS_OF(row, p, width, i0, i1, lane) \
+    { \
+        LOAD_PAIR(w0, w1, p, (lane * width) + i0 * VEC_LANES); \
+        FMA_LANE(row.v[i0], w0, b, lane); \
+        FMA_LANE(row.v[i1], w1, b, lane); \
+    }
+#define COLUMNS_0(i0, i1, lane) COLUMNS_OF(g->w[0], w_0, WIDE, i0, i1, lane)
+#define COLUMNS_1(i0, i1, lane) COLUMNS_OF(g->w[1], w_1, WIDE, i0, i1, lane)
 #define STEP(lane) \
     if (shape.wide > 0) { \
-        EACH_VEC(COLUMN_0, lane) \
-        w0 += WIDE; \
+        EACH_PAIR(COLUMNS_0, lane) \
         KEEP_LOADS_BEHIND; \
     } \
     if (shape.wide > 1) { \
-        EACH_VEC(COLUMN_1, lane) \
-        w1 += WIDE; \
+        EACH_PAIR(COLUMNS_1, lane) \
         KEEP_LOADS_BEHIND; \
     } \
     if (shape.quarter) { \
-        EACH_VEC(COLUMN_Q, lane) \
-        quarter += 16; \
+        COLUMNS_OF(g->quarter, w_q, 16, 0, 1, lane) \
+        COLUMNS_OF(g->quarter, w_q, 16, 2, 3, lane) \
     }
-
     for (; j + 4 <= end; j += 4) {
         const vec b = vec_load(x + j);
         STEP(0) STEP(1) STEP(2) STEP(3)
+        w_0 += 4 * WIDE;
+        w_1 += 4 * WIDE;
+        w_q += 4 * 16;
     }
     for (; j < end; j++) {
         const vec b = vec_set1(x[j]);
         STEP(0)
+        w_0 += WIDE;
+        w_1 += WIDE;
+        w_q += 16;
     }
 #undef STEP
-#undef COLUMN_0
-#undef COLUMN_1
-#undef COLUMN_Q
+#undef COLUMNS_0
+#undef COLUMNS_1
+#undef COLUMNS_OF
 }
 
 /* ---- cells: sums of one item and one panel to c and h ---- */
@@ -144,6 +183,7 @@ static ALWAYS_INLINE void cell_quarter(const struct row *row, float *c, float *h
 }
 
 #include "simd/gates_tmpl.h"
+#include "simd/gru_tmpl.h"
 
 static const struct simd_gemm_kernel gemm_kernels[] = {
     {"neon/gemm-f32-3x32", WIDE, ROWS, gemm_run},
@@ -152,5 +192,10 @@ static const struct simd_gemm_kernel gemm_kernels[] = {
 
 static const struct simd_lstm_kernel lstm_kernels[] = {
     {"neon/lstm-f32-3x8", WIDE, ROWS, lstm_step},
+    {NULL, 0, 0, NULL},
+};
+
+static const struct simd_gru_kernel gru_kernels[] = {
+    {"neon/gru-f32-4x8", GRU_WIDE, GRU_ROWS, gru_step},
     {NULL, 0, 0, NULL},
 };

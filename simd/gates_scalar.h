@@ -75,6 +75,46 @@ static void lstm_step(const struct simd_lstm *a)
     }
 }
 
+static float gru_sum_x(const struct simd_gru *a, size_t item, size_t first, uint32_t width,
+                       size_t column)
+{
+    if (a->xw)
+        return a->xw[item][first + column];
+    return sum_from(a->bias[first + column], a->wx + first * a->n_x + column, width, a->x[item],
+                    a->n_x);
+}
+
+static float gru_sum_h(const struct simd_gru *a, float start, size_t item, size_t first,
+                       uint32_t width, size_t column)
+{
+    return sum_from(start, a->wh + first * a->units + column, width, a->h[item], a->units);
+}
+
+static void gru_panel(const struct simd_gru *a, size_t item, size_t first, uint32_t width)
+{
+    const size_t unit = first / 3, each = width % 3 ? width / 4 : width / 3;
+    for (size_t u = 0; u < each && unit + u < a->units; u++) {
+        const size_t z = each + u, new = 2 * each + u;
+        const float zr = gru_sum_h(a, gru_sum_x(a, item, first, width, u), item, first, width, u);
+        const float zz = gru_sum_h(a, gru_sum_x(a, item, first, width, z), item, first, width, z);
+        const float nx = gru_sum_x(a, item, first, width, new);
+        const float nh = gru_sum_h(a, a->bias_h[first + new], item, first, width, new);
+        a->h_out[item][unit + u] = cell_gru(zr, zz, nx, nh, a->h[item][unit + u]);
+    }
+}
+
+static void gru_step(const struct simd_gru *a)
+{
+    for (size_t i = a->panel_begin; i < a->panel_end; i++) {
+        const size_t p = a->backwards ? a->panel_end - 1 - (i - a->panel_begin) : i;
+        size_t first;
+        uint32_t width;
+        simd_panel_at(a->panels, p, &first, &width);
+        for (size_t item = 0; item < a->items; item++)
+            gru_panel(a, item, first, width);
+    }
+}
+
 /* 16 columns: the least padding. */
 static const struct simd_gemm_kernel gemm_kernels[] = {
     {"scalar/gemm-f32-1x16", 16, 1, gemm_run},
@@ -83,5 +123,10 @@ static const struct simd_gemm_kernel gemm_kernels[] = {
 
 static const struct simd_lstm_kernel lstm_kernels[] = {
     {"scalar/lstm-f32-1x4", 16, 1, lstm_step},
+    {NULL, 0, 0, NULL},
+};
+
+static const struct simd_gru_kernel gru_kernels[] = {
+    {"scalar/gru-f32-1x8", 24, 1, gru_step},
     {NULL, 0, 0, NULL},
 };

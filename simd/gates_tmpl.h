@@ -4,20 +4,27 @@
  * Included by gates_<isa>.h, which has defined:
  *
  *   ROW_VECS(DO)    DO(0) … once for each vector of the widest panel
- *   TILE_ROWS(DO)   DO(0) … once for each row of the largest tile
- *   WIDE, ROWS      columns of the widest panel, rows of the largest tile
+ *   WIDE, ROWS      columns of the widest panel, rows of the largest tile of it
+ *   NARROW_ROWS     rows of the largest tile of 16 columns, no fewer than ROWS
+ *   GRU_ROWS        the same for a GRU's widest panel, of three quarters of WIDE
+ *   TILE_ROWS(DO)   DO(0) … once for each of ROWS
+ *   GRU_TILE(DO)    DO(0) … once for each of GRU_ROWS
+ *   EACH_ROW(DO)    DO(0) … once for each of NARROW_ROWS
  *   GROUP_MAX       wide panels (2 or 3) that one row may take at once
  *   struct row      vec v[]: the accumulators of one row and one panel
- *   struct tile     struct row r[ROWS]
+ *   struct tile     struct row r[NARROW_ROWS]
  *   struct group    struct row w[GROUP_MAX], half, quarter
  *   tile_dot()      rows × one panel
- *   group_dot()     one row × the panels of a group
+ *   group_dot()     one row × the panels of a group; and, if GROUP_DOT_TWO is defined,
+ *   group_dot_two() the same for two blocks at once and one wide panel at most
  *   cell_wide(), cell_half(), cell_quarter()
  *
  * Every index into v[], r[], w[] is a literal, and `rows`, `vecs`, `wide`, `half`,
  * `quarter` are constants where a tile is made: a loop over such an array stays in
  * memory with some compilers, at half the speed.
  */
+
+#include <string.h>
 
 /* One panel: its columns and how many of them are real. */
 struct span {
@@ -33,11 +40,15 @@ static struct span span_of(const struct simd_panels *panels, size_t p, size_t n_
     return s;
 }
 
+/* A GRU's widest panel: three gates of as many units as an LSTM's has with four. */
+enum { GRU_WIDE = WIDE / 4 * 3 };
+
 /* Tiles share `rows` evenly: 8 rows in tiles of up to 6 run as 4 and 4, because a
  * tile of few rows has too few independent sums to keep the fma units busy. */
-static size_t rows_of_tile(size_t rows_left)
+static size_t rows_of_tile(size_t rows_left, size_t width)
 {
-    const size_t tiles = (rows_left + ROWS - 1) / ROWS;
+    const size_t most = width == GRU_WIDE ? GRU_ROWS : width > 16 ? ROWS : NARROW_ROWS;
+    const size_t tiles = (rows_left + most - 1) / most;
     return (rows_left + tiles - 1) / tiles;
 }
 
@@ -57,32 +68,6 @@ static ALWAYS_INLINE void row_store(const struct row *row, float *to, const unsi
         vec_store(to + i * VEC_LANES, row->v[i]);
     ROW_VECS(STORE)
 #undef STORE
-}
-
-static inline size_t lanes_left(size_t valid, size_t before)
-{
-    const size_t left = valid > before ? valid - before : 0;
-    return left < VEC_LANES ? left : VEC_LANES;
-}
-
-static ALWAYS_INLINE void row_load_some(struct row *row, const float *from, size_t valid,
-                                        const unsigned vecs)
-{
-#define LOAD_SOME(i) \
-    if (vecs > i) \
-        row->v[i] = vec_load_n(from + i * VEC_LANES, lanes_left(valid, i * VEC_LANES));
-    ROW_VECS(LOAD_SOME)
-#undef LOAD_SOME
-}
-
-static ALWAYS_INLINE void row_store_some(const struct row *row, float *to, size_t valid,
-                                         const unsigned vecs)
-{
-#define STORE_SOME(i) \
-    if (vecs > i) \
-        vec_store_n(to + i * VEC_LANES, row->v[i], lanes_left(valid, i * VEC_LANES));
-    ROW_VECS(STORE_SOME)
-#undef STORE_SOME
 }
 
 /* ---- sums in blocks --------------------------------------------------------- */
@@ -123,117 +108,221 @@ static ALWAYS_INLINE void tile_sum(struct tile *t, const float *weights, const f
 #define ZERO_ROW(i) \
         if (rows > i) \
             row_zero(&part.r[i], vecs);
-        TILE_ROWS(ZERO_ROW)
+        EACH_ROW(ZERO_ROW)
 #undef ZERO_ROW
         tile_dot(&part, weights, x, begin, end, rows, vecs);
 #define ADD_ROW(i) \
         if (rows > i) \
             row_add(&t->r[i], &part.r[i], vecs);
-        TILE_ROWS(ADD_ROW)
+        EACH_ROW(ADD_ROW)
 #undef ADD_ROW
     }
+}
+
+/* DO(row, vecs) for each panel of a group. */
+#define GROUP_ROWS(shape, DO_WIDE, DO) \
+    GROUP_WIDES(DO_WIDE) \
+    if (shape.half) \
+        DO(half, 32 / VEC_LANES) \
+    if (shape.quarter) \
+        DO(quarter, 16 / VEC_LANES)
+
+static ALWAYS_INLINE void group_zero(struct group *g, const struct group_shape shape)
+{
+#define ZERO(name, vecs) row_zero(&g->name, vecs);
+#define ZERO_WIDE(i) \
+    if (shape.wide > i) \
+        ZERO(w[i], WIDE / VEC_LANES)
+    GROUP_ROWS(shape, ZERO_WIDE, ZERO)
+#undef ZERO_WIDE
+#undef ZERO
+}
+
+static ALWAYS_INLINE void group_add(struct group *g, const struct group *more,
+                                    const struct group_shape shape)
+{
+#define ADD(name, vecs) row_add(&g->name, &more->name, vecs);
+#define ADD_WIDE(i) \
+    if (shape.wide > i) \
+        ADD(w[i], WIDE / VEC_LANES)
+    GROUP_ROWS(shape, ADD_WIDE, ADD)
+#undef ADD_WIDE
+#undef ADD
 }
 
 static ALWAYS_INLINE void group_sum(struct group *g, const float *weights, const float *x, size_t k,
                                     const struct group_shape shape)
 {
-    for (size_t begin = 0, end; begin < k; begin = end) {
+    size_t begin = 0;
+#ifdef GROUP_DOT_TWO
+    if (shape.wide < 2) {
+        const size_t block = simd_block(k);
+        for (; k - begin >= 2 * block; begin += 2 * block) {
+            struct group one, two;
+            group_zero(&one, shape);
+            group_zero(&two, shape);
+            group_dot_two(&one, &two, weights, x, k, begin, shape);
+            group_add(g, &one, shape);
+            group_add(g, &two, shape);
+        }
+    }
+#endif
+    for (size_t end; begin < k; begin = end) {
         struct group part;
         end = block_end(begin, k);
-#define ZERO_WIDE(i) \
-        if (shape.wide > i) \
-            row_zero(&part.w[i], WIDE / VEC_LANES);
-        GROUP_WIDES(ZERO_WIDE)
-#undef ZERO_WIDE
-        if (shape.half)
-            row_zero(&part.half, 32 / VEC_LANES);
-        if (shape.quarter)
-            row_zero(&part.quarter, 16 / VEC_LANES);
+        group_zero(&part, shape);
         group_dot(&part, weights, x, k, begin, end, shape);
-#define ADD_WIDE(i) \
-        if (shape.wide > i) \
-            row_add(&g->w[i], &part.w[i], WIDE / VEC_LANES);
-        GROUP_WIDES(ADD_WIDE)
-#undef ADD_WIDE
-        if (shape.half)
-            row_add(&g->half, &part.half, 32 / VEC_LANES);
-        if (shape.quarter)
-            row_add(&g->quarter, &part.quarter, 16 / VEC_LANES);
+        group_add(g, &part, shape);
     }
+}
+
+/* ---- rows × one panel ------------------------------------------------------- */
+
+/* A product that joins a sum: the panel's weights, and rows of k numbers. */
+struct product {
+    const float *weights;
+    const float *const *x;
+    size_t k;
+};
+
+/* A tile's work from start to end. A loop over the products keeps one copy of the code. */
+struct task {
+    size_t rows;
+    const float *bias;         /* sums start here … */
+    const float *const *start; /* … or, if not NULL, in each row from column `at` on */
+    size_t at;
+    struct product product[2];
+    unsigned first, end;       /* of the products */
+    float *const *out;         /* [rows], from column out_at on */
+    size_t out_at;
+};
+
+static ALWAYS_INLINE void tile_run(const struct task *task, const unsigned rows,
+                                   const unsigned vecs)
+{
+    struct tile t;
+#define START(i) \
+    if (rows > i) \
+        row_load(&t.r[i], task->start ? task->start[i] + task->at : task->bias, vecs);
+    EACH_ROW(START)
+#undef START
+    for (unsigned i = task->first; i < task->end; i++) {
+        const struct product *p = &task->product[i];
+        tile_sum(&t, p->weights, p->x, p->k, rows, vecs);
+    }
+#define STORE(i) \
+    if (rows > i) \
+        row_store(&t.r[i], task->out[i] + task->out_at, vecs);
+    EACH_ROW(STORE)
+#undef STORE
+}
+
+#define TILE(i) \
+    case i + 1: \
+        tile_run(task, i + 1, vecs); \
+        break;
+static ALWAYS_INLINE void tile_of_rows(const struct task *task, const unsigned vecs)
+{
+    switch (task->rows) {
+    TILE_ROWS(TILE)
+    }
+}
+
+static NO_INLINE void tile_quarter(const struct task *task)
+{
+    const unsigned vecs = 16 / VEC_LANES;
+    switch (task->rows) {
+    EACH_ROW(TILE)
+    }
+}
+
+static NO_INLINE void tile_gru(const struct task *task)
+{
+    const unsigned vecs = GRU_WIDE / VEC_LANES;
+    switch (task->rows) {
+    GRU_TILE(TILE)
+    }
+}
+#undef TILE
+
+static NO_INLINE void tile_wide(const struct task *task)
+{
+    tile_of_rows(task, WIDE / VEC_LANES);
+}
+
+#if WIDE > 32
+static NO_INLINE void tile_half(const struct task *task)
+{
+    tile_of_rows(task, 32 / VEC_LANES);
+}
+#endif
+
+static void tile_any(const struct task *task, uint32_t width)
+{
+    if (width == WIDE)
+        tile_wide(task);
+    else if (width == GRU_WIDE)
+        tile_gru(task);
+#if WIDE > 32
+    else if (width == 32)
+        tile_half(task);
+#endif
+    else
+        tile_quarter(task);
+}
+
+/* Whole panels that rows of sums pass through: those of an LSTM on their way to the cells,
+ * and those at the edge of a matrix, whose last columns do not exist. */
+struct sums {
+    _Alignas(64) float z[NARROW_ROWS][WIDE];
+    float *row[NARROW_ROWS];
+};
+
+static void sums_place(struct sums *sums)
+{
+    for (size_t i = 0; i < NARROW_ROWS; i++)
+        sums->row[i] = sums->z[i];
 }
 
 /* ---- matrix product ------------------------------------------------------ */
 
-static ALWAYS_INLINE void gemm_start(struct row *row, const struct simd_gemm *a,
-                                     const struct span *s, const float *out,
-                                     const unsigned vecs)
+static void gemm_panel(const struct simd_gemm *a, const struct span *s)
 {
-    if (!a->accumulate)
-        row_load(row, a->bias + s->first, vecs);
-    else if (s->valid == s->width)
-        row_load(row, out + s->first, vecs);
-    else
-        row_load_some(row, out + s->first, s->valid, vecs);
-}
-
-static ALWAYS_INLINE void gemm_finish(const struct row *row, const struct span *s, float *out,
-                                      const unsigned vecs)
-{
-    if (s->valid == s->width)
-        row_store(row, out + s->first, vecs);
-    else
-        row_store_some(row, out + s->first, s->valid, vecs);
-}
-
-static ALWAYS_INLINE void gemm_tile(const struct simd_gemm *a, const struct span *s, size_t row,
-                                    const unsigned rows, const unsigned vecs)
-{
-    struct tile t;
-    float *const *out = a->out + row;
-#define START(i) \
-    if (rows > i) \
-        gemm_start(&t.r[i], a, s, out[i], vecs);
-    TILE_ROWS(START)
-#undef START
-    tile_sum(&t, a->weights + s->first * a->k, a->x + row, a->k, rows, vecs);
-#define FINISH(i) \
-    if (rows > i) \
-        gemm_finish(&t.r[i], s, out[i], vecs);
-    TILE_ROWS(FINISH)
-#undef FINISH
-}
-
-static ALWAYS_INLINE void gemm_tiles(const struct simd_gemm *a, const struct span *s,
-                                     const unsigned vecs)
-{
-    for (size_t row = 0, rows; row < a->rows; row += rows) {
-        rows = rows_of_tile(a->rows - row);
-        switch (rows) {
-#define TILE(i) \
-        case i + 1: \
-            gemm_tile(a, s, row, i + 1, vecs); \
-            break;
-        TILE_ROWS(TILE)
-#undef TILE
-        }
+    struct task task = {
+        .bias = a->accumulate ? NULL : a->bias + s->first, .at = s->first, .end = 1,
+        .out_at = s->first,
+        .product = {{a->weights + s->first * a->k, a->x, a->k}},
+    };
+    for (size_t row = 0; row < a->rows; row += task.rows) {
+        task.rows = rows_of_tile(a->rows - row, s->width);
+        task.product[0].x = a->x + row;
+        task.out = a->out + row;
+        task.start = a->accumulate ? (const float *const *)task.out : NULL;
+        tile_any(&task, s->width);
     }
 }
 
-static NO_INLINE void gemm_wide(const struct simd_gemm *a, const struct span *s)
+/* A panel with fewer columns than its width. */
+static NO_INLINE void gemm_edge(const struct simd_gemm *a, const struct span *s)
 {
-    gemm_tiles(a, s, WIDE / VEC_LANES);
-}
-
-#if WIDE > 32
-static NO_INLINE void gemm_half(const struct simd_gemm *a, const struct span *s)
-{
-    gemm_tiles(a, s, 32 / VEC_LANES);
-}
-#endif
-
-static NO_INLINE void gemm_quarter(const struct simd_gemm *a, const struct span *s)
-{
-    gemm_tiles(a, s, 16 / VEC_LANES);
+    struct sums sums;
+    struct simd_gemm whole = *a;
+    const struct span at_zero = {.first = 0, .valid = s->width, .width = s->width};
+    const size_t n_bytes = s->valid * sizeof(float);
+    sums_place(&sums);
+    memset(sums.z, 0, sizeof sums.z);
+    whole.weights += s->first * a->k;
+    whole.bias = a->accumulate ? NULL : a->bias + s->first;
+    whole.out = sums.row;
+    for (size_t row = 0; row < a->rows; row += whole.rows) {
+        whole.rows = rows_of_tile(a->rows - row, s->width);
+        whole.x = a->x + row;
+        for (size_t i = 0; a->accumulate && i < whole.rows; i++)
+            memcpy(sums.z[i], a->out[row + i] + s->first, n_bytes);
+        gemm_panel(&whole, &at_zero);
+        for (size_t i = 0; i < whole.rows; i++)
+            memcpy(a->out[row + i] + s->first, sums.z[i], n_bytes);
+    }
 }
 
 /* One row has one sum per vector of a panel, too few to hide the latency of fma:
@@ -241,13 +330,13 @@ static NO_INLINE void gemm_quarter(const struct simd_gemm *a, const struct span 
 static NO_INLINE void gemm_pair(const struct simd_gemm *a, const struct span *s)
 {
     struct group g;
-    float *out = a->out[0];
-    const struct span next = {.first = s->first + WIDE, .valid = WIDE, .width = WIDE};
-    gemm_start(&g.w[0], a, s, out, WIDE / VEC_LANES);
-    gemm_start(&g.w[1], a, &next, out, WIDE / VEC_LANES);
+    float *out = a->out[0] + s->first;
+    const float *start = a->accumulate ? out : a->bias + s->first;
+    row_load(&g.w[0], start, WIDE / VEC_LANES);
+    row_load(&g.w[1], start + WIDE, WIDE / VEC_LANES);
     group_sum(&g, a->weights + s->first * a->k, a->x[0], a->k, (struct group_shape){2, 0, 0});
-    gemm_finish(&g.w[0], s, out, WIDE / VEC_LANES);
-    gemm_finish(&g.w[1], &next, out, WIDE / VEC_LANES);
+    row_store(&g.w[0], out, WIDE / VEC_LANES);
+    row_store(&g.w[1], out + WIDE, WIDE / VEC_LANES);
 }
 
 static void gemm_run(const struct simd_gemm *a)
@@ -258,134 +347,108 @@ static void gemm_run(const struct simd_gemm *a)
         if (s.width == WIDE && a->rows == 1 && next_full) {
             gemm_pair(a, &s);
             p++;
-        } else if (s.width == WIDE) {
-            gemm_wide(a, &s);
-#if WIDE > 32
-        } else if (s.width == 32) {
-            gemm_half(a, &s);
-#endif
+        } else if (s.valid == s.width) {
+            gemm_panel(a, &s);
         } else {
-            gemm_quarter(a, &s);
+            gemm_edge(a, &s);
         }
     }
 }
 
 /* ---- LSTM step: several items ---------------------------------------------- */
 
-/* Sums of a tile wait here for their cells. The tile and the constants of the
- * activations do not fit the registers together, and are functions apart so that no
- * compiler tries: what it would spill is a sum, inside the loop over k. */
-struct sums {
-    _Alignas(64) float z[ROWS][WIDE];
-    size_t item, rows;
-};
+/* Cells of `rows` items from the sums of one panel. A tile and the constants of the activations
+ * do not fit the registers together, and are functions apart so that no compiler tries: what it
+ * would spill is a sum, inside the loop over k. */
+#define LSTM_CELLS(name, columns) \
+    static FLATTEN void lstm_cells_##name(const struct simd_lstm *a, const struct span *s, \
+                                          const struct sums *sums, size_t item, size_t rows) \
+    { \
+        const size_t unit = s->first / 4, units = s->valid / 4; \
+        for (size_t i = 0; i < rows; i++) { \
+            struct row row; \
+            row_load(&row, sums->z[i], columns / VEC_LANES); \
+            cell_##name(&row, a->c[item + i] + unit, a->h_out[item + i] + unit, units); \
+        } \
+    }
 
-/* The two products of a step, over x and then over h; with the first done ahead only the
- * second. A loop over them keeps one copy of a tile's code. */
-struct operands {
-    size_t begin;
-    const float *weights[2];
-    const float *const *rows[2];
-    size_t k[2];
-};
+LSTM_CELLS(wide, WIDE)
+#if WIDE > 32
+LSTM_CELLS(half, 32)
+#endif
+LSTM_CELLS(quarter, 16)
+#undef LSTM_CELLS
 
-static ALWAYS_INLINE struct operands operands_of(const struct simd_lstm *a, size_t first)
+/* The two products of a step, over x and then over h; with the first done ahead only the second. */
+static ALWAYS_INLINE struct task lstm_task(const struct simd_lstm *a, size_t first, size_t item)
 {
-    return (struct operands){
-        .begin = a->xw ? 1 : 0,
-        .weights = {a->wx + first * a->n_x, a->wh + first * a->n_h},
-        .rows = {a->x, a->h},
-        .k = {a->n_x, a->n_h},
+    return (struct task){
+        .bias = a->bias + first, .start = a->xw ? a->xw + item : NULL, .at = first,
+        .product = {{a->wx + first * a->n_x, a->xw ? NULL : a->x + item, a->n_x},
+                    {a->wh + first * a->n_h, a->h + item, a->n_h}},
+        .first = a->xw ? 1 : 0, .end = 2,
     };
 }
 
-static ALWAYS_INLINE void lstm_tile(const struct simd_lstm *a, const struct span *s,
-                                    struct sums *sums, const unsigned rows, const unsigned vecs)
+static void lstm_panel(const struct simd_lstm *a, const struct span *s, struct sums *sums)
 {
-    struct tile t;
-    const size_t item = sums->item;
-    const float *const *start = a->xw ? a->xw + item : NULL;
-#define START(i) \
-    if (rows > i) \
-        row_load(&t.r[i], (start ? start[i] : a->bias) + s->first, vecs);
-    TILE_ROWS(START)
-#undef START
-    const struct operands operands = operands_of(a, s->first);
-    for (size_t i = operands.begin; i < 2; i++)
-        tile_sum(&t, operands.weights[i], operands.rows[i] + item, operands.k[i], rows, vecs);
-#define STORE(i) \
-    if (rows > i) \
-        row_store(&t.r[i], sums->z[i], vecs);
-    TILE_ROWS(STORE)
-#undef STORE
-}
-
-static ALWAYS_INLINE void lstm_sums(const struct simd_lstm *a, const struct span *s,
-                                    struct sums *sums, const unsigned vecs)
-{
-    switch (sums->rows) {
-#define TILE(i) \
-    case i + 1: \
-        lstm_tile(a, s, sums, i + 1, vecs); \
-        break;
-    TILE_ROWS(TILE)
-#undef TILE
-    }
-}
-
-#define LSTM_PANEL(name, columns) \
-    static NO_INLINE void lstm_sums_##name(const struct simd_lstm *a, const struct span *s, \
-                                           struct sums *sums) \
-    { \
-        lstm_sums(a, s, sums, columns / VEC_LANES); \
-    } \
-\
-    static FLATTEN void lstm_cells_##name(const struct simd_lstm *a, const struct span *s, \
-                                          const struct sums *sums) \
-    { \
-        const size_t unit = s->first / 4, units = s->valid / 4; \
-        for (size_t i = 0; i < sums->rows; i++) { \
-            struct row row; \
-            row_load(&row, sums->z[i], columns / VEC_LANES); \
-            cell_##name(&row, a->c[sums->item + i] + unit, a->h_out[sums->item + i] + unit, \
-                        units); \
-        } \
-    } \
-\
-    static void lstm_panel_##name(const struct simd_lstm *a, const struct span *s) \
-    { \
-        struct sums sums; \
-        for (sums.item = 0; sums.item < a->items; sums.item += sums.rows) { \
-            sums.rows = rows_of_tile(a->items - sums.item); \
-            lstm_sums_##name(a, s, &sums); \
-            lstm_cells_##name(a, s, &sums); \
-        } \
-    }
-
-LSTM_PANEL(wide, WIDE)
+    for (size_t item = 0, rows; item < a->items; item += rows) {
+        struct task task = lstm_task(a, s->first, item);
+        task.rows = rows = rows_of_tile(a->items - item, s->width);
+        task.out = sums->row;
+        tile_any(&task, s->width);
+        if (s->width == WIDE)
+            lstm_cells_wide(a, s, sums, item, rows);
 #if WIDE > 32
-LSTM_PANEL(half, 32)
+        else if (s->width == 32)
+            lstm_cells_half(a, s, sums, item, rows);
 #endif
-LSTM_PANEL(quarter, 16)
-#undef LSTM_PANEL
+        else
+            lstm_cells_quarter(a, s, sums, item, rows);
+    }
+}
 
 static void lstm_many(const struct simd_lstm *a)
 {
+    struct sums sums;
+    sums_place(&sums);
     for (size_t i = a->panel_begin; i < a->panel_end; i++) {
         const size_t p = a->backwards ? a->panel_end - 1 - (i - a->panel_begin) : i;
         const struct span s = span_of(a->panels, p, 4 * a->units);
-        if (s.width == WIDE)
-            lstm_panel_wide(a, &s);
-#if WIDE > 32
-        else if (s.width == 32)
-            lstm_panel_half(a, &s);
-#endif
-        else
-            lstm_panel_quarter(a, &s);
+        lstm_panel(a, &s, &sums);
     }
 }
 
 /* ---- LSTM step: one item --------------------------------------------------- */
+
+/* Cells of a panel as a function of its sums in registers: one copy for all groups. */
+#define PARAMETER(i) vec v##i,
+#define ARGUMENT(i) vecs > i ? row->v[i] : vec_set1(0.0f),
+#define INTO_ROW(i) row.v[i] = v##i;
+#define GROUP_CELL(name, columns) \
+    static NO_INLINE void name##_apart(ROW_VECS(PARAMETER) float *c, float *h, size_t units) \
+    { \
+        struct row row; \
+        ROW_VECS(INTO_ROW) \
+        name(&row, c, h, units); \
+    } \
+\
+    static ALWAYS_INLINE void group_##name(const struct row *row, float *c, float *h, \
+                                           size_t units) \
+    { \
+        const unsigned vecs = columns / VEC_LANES; \
+        name##_apart(ROW_VECS(ARGUMENT) c, h, units); \
+    }
+
+GROUP_CELL(cell_wide, WIDE)
+#if WIDE > 32
+GROUP_CELL(cell_half, 32)
+#endif
+GROUP_CELL(cell_quarter, 16)
+#undef GROUP_CELL
+#undef INTO_ROW
+#undef ARGUMENT
+#undef PARAMETER
 
 /* All panels of a group advance together through k, so that their sums hide each
  * other's latency and so do their activations. `first` is the group's first column. */
@@ -406,16 +469,16 @@ static ALWAYS_INLINE void lstm_group(const struct simd_lstm *a, size_t first,
     if (shape.quarter)
         row_load(&g.quarter, start + (quarter - first), 16 / VEC_LANES);
 
-    const struct operands operands = operands_of(a, first);
-    for (size_t i = operands.begin; i < 2; i++)
-        group_sum(&g, operands.weights[i], operands.rows[i][0], operands.k[i], shape);
+    if (!a->xw)
+        group_sum(&g, a->wx + first * a->n_x, a->x[0], a->n_x, shape);
+    group_sum(&g, a->wh + first * a->n_h, a->h[0], a->n_h, shape);
 
     float *c = a->c[0], *h = a->h_out[0];
     size_t unit = first / 4;
 #define CELL(i) \
     if (wide > i) { \
         const size_t left = a->units - unit; \
-        cell_wide(&g.w[i], c + unit, h + unit, left < WIDE / 4 ? left : WIDE / 4); \
+        group_cell_wide(&g.w[i], c + unit, h + unit, left < WIDE / 4 ? left : WIDE / 4); \
         unit += WIDE / 4; \
     }
     GROUP_WIDES(CELL)
@@ -423,12 +486,12 @@ static ALWAYS_INLINE void lstm_group(const struct simd_lstm *a, size_t first,
 #if WIDE > 32
     if (shape.half) {
         const size_t left = a->units - unit;
-        cell_half(&g.half, c + unit, h + unit, left < 8 ? left : 8);
+        group_cell_half(&g.half, c + unit, h + unit, left < 8 ? left : 8);
         unit += 8;
     }
 #endif
     if (shape.quarter)
-        cell_quarter(&g.quarter, c + unit, h + unit, a->units - unit);
+        group_cell_quarter(&g.quarter, c + unit, h + unit, a->units - unit);
 }
 
 #define GROUP(name, wide, half, quarter) \
@@ -453,8 +516,6 @@ GROUP(110, 1, 1, 0)
 GROUP(111, 1, 1, 1)
 GROUP(210, 2, 1, 0)
 GROUP(211, 2, 1, 1)
-GROUP(310, 3, 1, 0)
-GROUP(311, 3, 1, 1)
 #endif
 #undef GROUP
 
@@ -466,7 +527,6 @@ static lstm_group_fn *const lstm_groups[GROUP_MAX + 1][2][2] = {
     {{NULL, lstm_group_001}, {lstm_group_010, lstm_group_011}},
     {{lstm_group_100, lstm_group_101}, {lstm_group_110, lstm_group_111}},
     {{lstm_group_200, lstm_group_201}, {lstm_group_210, lstm_group_211}},
-    {{lstm_group_300, lstm_group_301}, {lstm_group_310, lstm_group_311}},
 #else
     {{NULL, lstm_group_001}},
     {{lstm_group_100, lstm_group_101}},
@@ -477,17 +537,23 @@ static lstm_group_fn *const lstm_groups[GROUP_MAX + 1][2][2] = {
 #endif
 };
 
-/* Pairs of wide panels, then the rest with the narrow panels as the last group. */
-static void lstm_one(const struct simd_lstm *a)
+/* What the nearest cache holds, and much more than that. */
+enum { NEAR_BYTES = 32 * 1024, FAR_BYTES = 512 * 1024 };
+
+/* Groups of wide panels, then the rest with the narrow panels as the last group. A group has two
+ * wide panels, to have sums enough in flight; but one of 64 columns where the weights are more
+ * than the nearest cache holds and not so much more that what it keeps from the step before is
+ * nothing: it keeps whole groups. */
+static NO_INLINE void lstm_groups_of(const struct simd_lstm *a, size_t n_bytes)
 {
     const struct simd_panels *panels = a->panels;
+    const bool pairs = WIDE < 64 || n_bytes <= NEAR_BYTES || n_bytes >= FAR_BYTES;
     const size_t begin = a->panel_begin, end = a->panel_end;
     const size_t wide_end = end < panels->n_wide ? end : panels->n_wide;
     const size_t n_wide = wide_end > begin ? wide_end - begin : 0;
-    size_t n_last = n_wide;
-    if (n_wide > GROUP_MAX)
-        n_last = n_wide % 2 == 0 ? 2 : GROUP_MAX > 2 ? 3 : 1;
-    const size_t pairs = (n_wide - n_last) / 2;
+    const size_t most = pairs ? GROUP_MAX : 1, odd = pairs && GROUP_MAX > 2 ? 3 : 1;
+    const size_t n_last = n_wide <= most ? n_wide : pairs && n_wide % 2 == 0 ? 2 : odd;
+    const size_t groups = (n_wide - n_last) >> pairs;
     const bool half = panels->half && begin <= panels->n_wide && end > panels->n_wide;
     const bool quarter = panels->quarter && begin < panels->count && end == panels->count;
 
@@ -497,15 +563,28 @@ static void lstm_one(const struct simd_lstm *a)
         simd_panel_at(panels, begin, &first, &width);
     }
     lstm_group_fn *const last = lstm_groups[n_last][half][quarter];
-    const size_t last_first = first + pairs * 2 * WIDE;
+    const size_t columns = (size_t)WIDE << pairs, last_first = first + groups * columns;
     if (!last)
         return;
     if (a->backwards)
         last(a, last_first);
-    for (size_t i = 0; i < pairs; i++)
-        lstm_group_200(a, first + (a->backwards ? pairs - 1 - i : i) * 2 * WIDE);
+    for (size_t i = 0; i < groups; i++)
+        lstm_groups[1 + pairs][0][0](a, first + (a->backwards ? groups - 1 - i : i) * columns);
     if (!a->backwards)
         last(a, last_first);
+}
+
+/* A small layer is one group; what it costs to find that out is seen in its time. */
+static void lstm_one(const struct simd_lstm *a)
+{
+    const struct simd_panels *panels = a->panels;
+    const size_t k = a->n_h + (a->xw ? 0 : a->n_x), n_bytes = panels->columns * k * sizeof(float);
+    if (panels->n_wide <= GROUP_MAX && n_bytes <= NEAR_BYTES && a->panel_begin == 0 &&
+        a->panel_end == panels->count)
+        lstm_groups[panels->n_wide][panels->half][panels->quarter](a, 0);
+    else
+        lstm_groups_of(a, n_bytes);
+    VECTORS_DONE;
 }
 
 static void lstm_step(const struct simd_lstm *a)

@@ -2,7 +2,7 @@
  *
  * What the x86 tiles share: their structs, the product of one row with several panels,
  * where each weight vector is used once and so comes as a memory operand, and cells.
- * Included by gates_avx2.h and gates_avx512.h after WIDE, ROWS, GROUP_MAX, the
+ * Included by gates_avx2.h and gates_avx512.h after WIDE, NARROW_ROWS, GROUP_MAX, the
  * repetition macros and four lane functions: vec_not_first, upper_half, low_load,
  * low_store.
  */
@@ -11,7 +11,7 @@ struct row {
 };
 
 struct tile {
-    struct row r[ROWS];
+    struct row r[NARROW_ROWS];
 };
 
 struct group {

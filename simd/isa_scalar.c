@@ -16,5 +16,6 @@ const struct simd_isa simd_isa_scalar = {
     .lanes = VEC_LANES,
     .gemm = gemm_kernels,
     .lstm = lstm_kernels,
+    .gru = gru_kernels,
     .ops = &vector_ops,
 };

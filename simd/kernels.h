@@ -25,14 +25,18 @@
 
 /* ---- panels ------------------------------------------------------------- */
 
-/* A weight matrix [columns out][k] is packed as panels of 64, 32 or 16 columns,
- * each k-major: panel[k][width]. There are as many panels of the kernel's widest
- * width as fit, then the rest in at most one panel of each narrower width (the
- * narrowest that cover it), so a panel's place follows from its number.
+/* A weight matrix [columns out][k] is packed as panels of 64, 32 or 16 columns (for a
+ * GRU of 48 or 24, then 32 or 16), each k-major: panel[k][width]. There are as many
+ * panels of the kernel's widest width as fit, then the rest in at most one panel of
+ * each narrower width (the narrowest that cover it; one of the widest if they would
+ * take as many columns), so a panel's place follows from its number.
  *
  * A column of a plain matrix is one output. In an LSTM matrix a panel of 4·u
  * columns holds u hidden units, gate by gate: [i × u][f × u][g × u][o × u],
- * u = 16, 8 or 4. Padding columns have weights and bias 0. */
+ * u = 16, 8 or 4. In a GRU matrix a panel of 48 or 24 columns holds 16 or 8 units,
+ * [r × u][z × u][n × u]; in the narrower ones of 32 and 16 columns, 8 and 4 units
+ * are followed by as many columns of padding as a gate has. Padding columns have
+ * weights and bias 0. */
 struct simd_panels {
     size_t count;   /* panels */
     size_t columns; /* sum of their widths: the padded number of columns */
@@ -42,7 +46,7 @@ struct simd_panels {
                            these are narrower than the widest */
 };
 
-/* Geometry of `n` things of `columns_each` columns (1, or 4 for an LSTM). */
+/* Geometry of `n` things of `columns_each` columns (1, 4 for an LSTM, 3 for a GRU). */
 struct simd_panels simd_panels_of(size_t n, uint32_t columns_each, uint32_t widest);
 
 /* First column and width of panel `p`. */
@@ -50,17 +54,18 @@ void simd_panel_at(const struct simd_panels *panels, size_t p, size_t *first_out
                    uint32_t *width_out);
 
 /* Source of a matrix to pack: row `r` (0 ≤ r < n · columns_each, gate-major for an
- * LSTM: row gate · n + unit) starts at data + r · stride; k floats are taken. */
+ * LSTM or GRU: row gate · n + unit) starts at data + r · stride; k floats are taken. */
 struct simd_matrix {
     const float *data;
     size_t stride;
     size_t n;              /* outputs, or hidden units */
-    uint32_t columns_each; /* 1, or 4: i, f, g, o */
+    uint32_t columns_each; /* 1, or 4: i, f, g, o, or 3: r, z, n */
     size_t k;
 };
 
 /* Pack panels [begin, end) into `packed` ([panels.columns][k] floats in all, the
- * base of the whole matrix is given whatever the range). Denormals become 0. */
+ * base of the whole matrix is given whatever the range). Denormals and -0 become 0; all
+ * other floats, infinities and NaN too, keep their bits. */
 void simd_pack(const struct simd_matrix *matrix, const struct simd_panels *panels,
                size_t begin, size_t end, float *packed);
 
@@ -138,6 +143,41 @@ struct simd_lstm_kernel {
     void (*step)(const struct simd_lstm *args);
 };
 
+/* ---- GRU step ------------------------------------------------------------------ */
+
+/* One step of the standard cell (sigmoid, tanh; no clip) whose reset gate acts after the
+ * product, for all items and the units of the panels [panel_begin, panel_end):
+ *     z = xw ? xw[item][column] : bias[column] plus the sum over x as in a product
+ *     for r and z: z plus the sum over h as in a product that accumulates
+ *     for the new value: q = bias_h[column] plus the sum over h, apart from z
+ *     r,z = sigmoid(z);  n = tanh(fma(r, q, z))
+ *     h_out = fma(z, h, (1 - z)·n)
+ * A product of the same set's simd_gemm kernels takes these panels too, for `xw`.
+ * Panels are walked in descending order when `backwards`, as for the LSTM. */
+struct simd_gru {
+    const float *wx;     /* packed [panels->columns][n_x] */
+    const float *wh;     /* packed [panels->columns][units] */
+    const float *bias;   /* packed [panels->columns] */
+    const float *bias_h; /* packed the same; only the new value's columns are used */
+    const struct simd_panels *panels;
+    size_t n_x, units;
+    const float *const *x;  /* [items] → [n_x]; not used with xw */
+    const float *const *xw; /* [items] → [panels->columns], bias and input part
+                               already summed, in packed order; or NULL */
+    const float *const *h;  /* [items] → [units], the step before */
+    float *const *h_out;    /* [items] → [units]; no overlap with h, x, xw */
+    size_t items;
+    size_t panel_begin, panel_end;
+    bool backwards;
+};
+
+struct simd_gru_kernel {
+    const char *name;    /* "avx512/gru-f32-6x16" */
+    uint32_t widest;     /* panel width in columns it packs for: 48 or 24 */
+    uint32_t tile_items; /* items that share one pass over the weights */
+    void (*step)(const struct simd_gru *args);
+};
+
 /* ---- element-wise -------------------------------------------------------- */
 
 /* Activations; alpha and beta as in the ONNX operator of that name. Accuracy of
@@ -186,6 +226,7 @@ struct simd_isa {
     uint32_t lanes;      /* floats in a register */
     const struct simd_gemm_kernel *gemm; /* ends with a row whose name is NULL */
     const struct simd_lstm_kernel *lstm; /* the same */
+    const struct simd_gru_kernel *gru;   /* the same */
     const struct simd_vector_ops *ops;
 };
 

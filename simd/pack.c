@@ -11,19 +11,29 @@
 #include <string.h>
 
 enum {
-    STRIP = 16 /* columns handled together: every panel width is a multiple of it */
+    STRIP = 16,  /* columns handled together */
+    LINE = 16,   /* floats of a cache line */
+    PIECE = 512, /* of k, before the next strip: what is written stays in the near cache */
+    AHEAD = 4    /* lines, from fetching one to using it */
 };
+
+/* Things (outputs or units) that a panel has room for. A GRU's narrower panels have a
+ * fourth column for each, of padding. */
+static size_t room_of(uint32_t width, uint32_t columns_each)
+{
+    return columns_each == 3 && width % 3 ? width / 4 : width / columns_each;
+}
 
 struct simd_panels simd_panels_of(size_t n, uint32_t columns_each, uint32_t widest)
 {
-    const size_t columns = n * columns_each;
-    struct simd_panels panels = {.n_wide = columns / widest, .widest = widest};
-    const size_t left = columns % widest;
-    if (left > 0 && (left > 48 || (left > 16 && widest == 32) || widest == 16))
+    const size_t room = room_of(widest, columns_each), quarter = room_of(16, columns_each);
+    struct simd_panels panels = {.n_wide = n / room, .widest = widest};
+    const size_t quarters = (n % room + quarter - 1) / quarter;
+    if (quarters * 16 >= widest) {
         panels.n_wide++;
-    else if (left > 0) {
-        panels.half = left > 16;
-        panels.quarter = left <= 16 || left > 32;
+    } else {
+        panels.half = quarters >= 2;
+        panels.quarter = quarters % 2;
     }
     panels.count = panels.n_wide + panels.half + panels.quarter;
     panels.columns = panels.n_wide * widest + (panels.half ? 32 : 0) + (panels.quarter ? 16 : 0);
@@ -47,51 +57,124 @@ void simd_panel_at(const struct simd_panels *panels, size_t p, size_t *first_out
 static size_t source_row(size_t n, uint32_t columns_each, size_t first, uint32_t width,
                          uint32_t column)
 {
-    const uint32_t each = width / columns_each;
-    const size_t unit = first / columns_each + column % each;
-    return unit < n ? column / each * n + unit : n * columns_each;
+    const size_t room = room_of(width, columns_each);
+    const size_t gate = column / room, unit = first / columns_each + column % room;
+    return unit < n && gate < columns_each ? gate * n + unit : n * columns_each;
 }
 
+/* ---- transposition ------------------------------------------------------- */
+
+/* Four floats as their bits: moving them can then neither trap nor change a NaN.
+ * Every compiler target has this type, with or without registers for it. */
+typedef uint32_t quad __attribute__((vector_size(16)));
+
+#if defined(__clang__)
+#define PICK(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#else
+#define PICK(a, b, ...) __builtin_shuffle(a, b, (quad){__VA_ARGS__})
+#endif
+
+/* Denormals and both zeros become +0. */
 static float without_denormals(float x)
 {
     return fabsf(x) < FLT_MIN ? 0.0f : x;
 }
 
-/* STRIP source rows × `n` values of k, transposed into a panel of `width` columns.
- * Reading whole cache lines into a block of fixed size first lets the compiler
- * vectorise that part, and the transposition then works inside L1. */
-static void pack_block(const float *const rows[STRIP], size_t k, size_t n, float *out,
+static quad load_quad(const float *floats)
+{
+    const quad exponent = {0x7f800000, 0x7f800000, 0x7f800000, 0x7f800000};
+    quad bits;
+    memcpy(&bits, floats, sizeof bits);
+    return bits & (quad)((bits & exponent) != 0);
+}
+
+/* 4 rows × 4 of k. */
+static void pack_quad(const float *const *rows, size_t k, float *out, uint32_t width)
+{
+    const quad a = load_quad(rows[0] + k), b = load_quad(rows[1] + k);
+    const quad c = load_quad(rows[2] + k), d = load_quad(rows[3] + k);
+    const quad ab_low = PICK(a, b, 0, 4, 1, 5), ab_high = PICK(a, b, 2, 6, 3, 7);
+    const quad cd_low = PICK(c, d, 0, 4, 1, 5), cd_high = PICK(c, d, 2, 6, 3, 7);
+    const quad columns[4] = {PICK(ab_low, cd_low, 0, 1, 4, 5), PICK(ab_low, cd_low, 2, 3, 6, 7),
+                             PICK(ab_high, cd_high, 0, 1, 4, 5),
+                             PICK(ab_high, cd_high, 2, 3, 6, 7)};
+    for (size_t i = 0; i < 4; i++)
+        memcpy(out + i * width, &columns[i], sizeof columns[i]);
+}
+
+/* STRIP rows × LINE of k, four rows at a time: a line is read whole at once, as rows
+ * of a power of two share so few places in the first cache that it might not stay. */
+static void pack_lines(const float *const rows[STRIP], size_t k, float *out, uint32_t width)
+{
+    for (size_t j = 0; j < STRIP; j += 4)
+        for (size_t i = 0; i < LINE; i += 4)
+            pack_quad(rows + j, k + i, out + i * width + j, width);
+}
+
+/* STRIP rows × any [k, end); rows that are not there (NULL) give zeros. */
+static void pack_rest(const float *const rows[STRIP], size_t k, size_t end, float *out,
+                      uint32_t width)
+{
+    for (; k < end; k++, out += width)
+        for (size_t j = 0; j < STRIP; j++)
+            out[j] = rows[j] ? without_denormals(rows[j][k]) : 0.0f;
+}
+
+/* ---- panels ---------------------------------------------------------------- */
+
+/* Rows and lines far apart, too many of them for the hardware to foresee. */
+static void fetch_lines(const float *const rows[STRIP], size_t k, const float *out,
+                        uint32_t width)
+{
+    for (size_t j = 0; j < STRIP; j++) {
+        __builtin_prefetch(rows[j] + k, 0, 2);
+        __builtin_prefetch(out + j * width, 1, 2);
+    }
+}
+
+/* STRIP rows × the whole lines of [k, end); gives the k behind them. */
+static size_t pack_whole(const float *const rows[STRIP], size_t k, size_t end, float *out,
+                         uint32_t width)
+{
+    size_t fetched = k;
+    for (; k + LINE <= end; k += LINE, out += LINE * width) {
+        for (; fetched + LINE <= end && fetched <= k + AHEAD * LINE; fetched += LINE)
+            fetch_lines(rows, fetched, out + (fetched - k) * width, width);
+        pack_lines(rows, k, out, width);
+    }
+    return k;
+}
+
+static bool all_there(const float *const rows[STRIP])
+{
+    for (size_t j = 0; j < STRIP; j++)
+        if (!rows[j])
+            return false;
+    return true;
+}
+
+static void pack_strip(const float *const rows[STRIP], size_t k, size_t end, float *out,
                        uint32_t width)
 {
-    float block[STRIP][STRIP];
-    for (size_t j = 0; j < STRIP; j++) {
-        if (rows[j] && n == STRIP) {
-            for (size_t i = 0; i < STRIP; i++)
-                block[j][i] = without_denormals(rows[j][k + i]);
-        } else {
-            for (size_t i = 0; i < n; i++)
-                block[j][i] = rows[j] ? without_denormals(rows[j][k + i]) : 0.0f;
-        }
-    }
-    for (size_t i = 0; i < n; i++)
-        for (size_t j = 0; j < STRIP; j++)
-            out[i * width + j] = block[j][i];
+    const size_t rest = all_there(rows) ? pack_whole(rows, k, end, out, width) : k;
+    pack_rest(rows, rest, end, out + (rest - k) * width, width);
 }
 
 static void pack_panel(const struct simd_matrix *matrix, size_t first, uint32_t width,
                        float *out)
 {
-    const size_t end = matrix->n * matrix->columns_each;
-    for (uint32_t strip = 0; strip < width; strip += STRIP) {
-        const float *rows[STRIP];
-        for (uint32_t j = 0; j < STRIP; j++) {
-            const size_t row = source_row(matrix->n, matrix->columns_each, first, width,
-                                          strip + j);
-            rows[j] = row < end ? matrix->data + row * matrix->stride : NULL;
-        }
-        for (size_t k = 0; k < matrix->k; k += STRIP) {
-            const size_t left = matrix->k - k;
-            pack_block(rows, k, left < STRIP ? left : STRIP, out + k * width + strip, width);
+    const size_t n_rows = matrix->n * matrix->columns_each;
+    const float *rows[64];
+    for (uint32_t j = 0; j < width; j++) {
+        const size_t row = source_row(matrix->n, matrix->columns_each, first, width, j);
+        rows[j] = row < n_rows ? matrix->data + row * matrix->stride : NULL;
+    }
+    for (size_t k = 0; k < matrix->k; k += PIECE) {
+        const size_t end = matrix->k - k < PIECE ? matrix->k : k + PIECE;
+        for (uint32_t strip = 0; strip < width; strip += STRIP) {
+            /* The second strip of a panel of 24 starts in the first. */
+            const uint32_t at = strip + STRIP <= width ? strip : width - STRIP;
+            pack_strip(rows + at, k, end, out + k * width + at, width);
         }
     }
 }

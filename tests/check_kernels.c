@@ -1,307 +1,19 @@
 /* SPDX-License-Identifier: MIT
  *
- * Every matrix-product and LSTM kernel that this CPU can run, over many shapes: bits
+ * Every matrix-product, LSTM and GRU kernel that this CPU can run, over many shapes: bits
  * must equal a plain reference written here, and stay near a double-precision one.
  * Every row ends at a guard page. A failing line ends with the command to repeat it.
  */
 #define _DEFAULT_SOURCE /* MAP_ANONYMOUS */
 
-#include "simd/cpu.h"
 #include "simd/fpenv.h"
-#include "simd/kernels.h"
-#include "tests/guard.h"
-#include "tests/rng.h"
+#include "tests/kernel_cases.h"
 
-#include <errno.h>
 #include <math.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum {
-    MAX_ROWS = 33,
-    MAX_UNITS = 300,
-    MAX_INPUT = 64,
-    MAX_COLUMNS = 4 * MAX_UNITS + 64,
-    BEFORE = 8, /* floats before each row that must keep their bits */
-};
-
-struct options {
-    const char *isa, *kernel, *name; /* NULL: all */
-    uint64_t seed;
-    bool list;
-};
-
-struct run {
-    struct options options;
-    const struct simd_isa *scalar;
-    uint32_t cpu_bits;
-    unsigned long long n_checks, n_failed;
-};
-
-static _Noreturn void die(const char *what)
-{
-    fprintf(stderr, "check_kernels: %s: %s\n", what, strerror(errno));
-    exit(2);
-}
-
-static void *need(size_t n_bytes)
-{
-    void *p = calloc(1, n_bytes + 1);
-    if (!p)
-        die("no memory");
-    return p;
-}
-
-/* ---- rows that end at a guard page ---------------------------------------- */
-
-struct rows {
-    struct guard page[MAX_ROWS];
-    float *at[MAX_ROWS];
-    size_t n, width;
-};
-
-static struct rows *rows_create(size_t max_width)
-{
-    struct rows *rows = need(sizeof *rows);
-    for (size_t i = 0; i < MAX_ROWS; i++)
-        if (!guard_open(&rows->page[i], (max_width + BEFORE) * sizeof(float)))
-            die("mmap");
-    return rows;
-}
-
-static void rows_destroy(struct rows *rows)
-{
-    for (size_t i = 0; i < MAX_ROWS; i++)
-        guard_close(&rows->page[i]);
-    free(rows);
-}
-
-static const float CANARY = -1234.5f;
-
-/* `n` rows of `width` floats, each flush with its guard page, all of them canaries. */
-static void rows_shape(struct rows *rows, size_t n, size_t width)
-{
-    rows->n = n;
-    rows->width = width;
-    for (size_t i = 0; i < n; i++) {
-        float *start = guard_at_end(&rows->page[i], (width + BEFORE) * sizeof(float));
-        rows->at[i] = start + BEFORE;
-        for (size_t j = 0; j < width + BEFORE; j++)
-            start[j] = CANARY;
-    }
-}
-
-static void rows_random(struct rows *rows, struct rng *rng, float limit)
-{
-    for (size_t i = 0; i < rows->n; i++)
-        rng_fill(rng, limit, rows->at[i], rows->width);
-}
-
-static void rows_copy(struct rows *to, const struct rows *from)
-{
-    rows_shape(to, from->n, from->width);
-    for (size_t i = 0; i < from->n; i++)
-        memcpy(to->at[i], from->at[i], from->width * sizeof(float));
-}
-
-/* First float that differs, NaN being equal to NaN; false when all are the same. */
-static bool rows_differ(const struct rows *got, const struct rows *want, size_t *row, size_t *column)
-{
-    for (size_t i = 0; i < want->n; i++) {
-        const float *a = got->at[i] - BEFORE, *b = want->at[i] - BEFORE;
-        if (memcmp(a, b, (want->width + BEFORE) * sizeof(float)) == 0)
-            continue;
-        for (size_t j = 0; j < want->width + BEFORE; j++) {
-            if (memcmp(&a[j], &b[j], sizeof(float)) == 0 || (isnan(a[j]) && isnan(b[j])))
-                continue;
-            *row = i;
-            *column = j;
-            return true;
-        }
-    }
-    return false;
-}
-
-/* ---- a matrix, plain and packed --------------------------------------------- */
-
-struct weights {
-    struct simd_matrix matrix;
-    float *data, *bias;        /* plain */
-    float *clean;              /* as the packer must see them: denormals are 0 */
-    struct guard packed_page, packed_bias_page;
-    float *packed, *packed_bias;
-};
-
-/* Room behind each row so that stride > k is tried. */
-enum { STRIDE_MORE = 3 };
-
-static void weights_create(struct weights *w, struct rng *rng, size_t n, uint32_t each, size_t k)
-{
-    const size_t rows = n * each, stride = k + STRIDE_MORE;
-    const float limit = k > 0 ? 2.0f / sqrtf((float)k) : 0.0f;
-    w->data = need(rows * stride * sizeof(float));
-    w->clean = need(rows * k * sizeof(float));
-    w->bias = need(rows * sizeof(float));
-    rng_fill(rng, 1.0f, w->bias, rows);
-    for (size_t r = 0; r < rows; r++) {
-        for (size_t j = 0; j < k; j++) {
-            const bool denormal = rng_chance(rng, 2);
-            const float value = rng_float(rng, denormal ? 0x1p-127f : limit);
-            w->data[r * stride + j] = value;
-            w->clean[r * k + j] = denormal ? 0.0f : value;
-        }
-    }
-    w->matrix = (struct simd_matrix){w->data, stride, n, each, k};
-}
-
-/* Whole panels, or one at a time from the last to the first: the same bytes. */
-static void weights_pack(struct weights *w, const struct simd_panels *panels, bool one_by_one)
-{
-    const size_t n = panels->columns * w->matrix.k * sizeof(float);
-    if (!guard_open(&w->packed_page, n) ||
-        !guard_open(&w->packed_bias_page, panels->columns * sizeof(float)))
-        die("mmap");
-    w->packed = guard_at_end(&w->packed_page, n);
-    w->packed_bias = guard_at_end(&w->packed_bias_page, panels->columns * sizeof(float));
-    if (one_by_one) {
-        for (size_t p = panels->count; p-- > 0;)
-            simd_pack(&w->matrix, panels, p, p + 1, w->packed);
-    } else {
-        simd_pack(&w->matrix, panels, 0, panels->count, w->packed);
-    }
-    simd_pack_bias(w->bias, w->matrix.n, w->matrix.columns_each, panels, w->packed_bias);
-}
-
-static void weights_unpack(struct weights *w)
-{
-    guard_close(&w->packed_page);
-    guard_close(&w->packed_bias_page);
-}
-
-static void weights_destroy(struct weights *w)
-{
-    free(w->data);
-    free(w->clean);
-    free(w->bias);
-}
-
-/* The rule of kernels.h told another way: walk all panels, and in each its columns.
- * `row_of[column]` becomes the plain row of each packed column, or -1 for padding. */
-static size_t walk_panels(size_t n, uint32_t each, uint32_t widest, long *row_of, size_t *panel_count)
-{
-    size_t unit = 0, column = 0;
-    *panel_count = 0;
-    while (unit < n) {
-        const size_t left = (n - unit) * each;
-        uint32_t width = widest;
-        if (left <= 16)
-            width = 16;
-        else if (left <= 48 && widest == 64)
-            width = 32;
-        for (uint32_t gate = 0; gate < each; gate++) {
-            for (uint32_t u = 0; u < width / each; u++, column++)
-                row_of[column] = unit + u < n ? (long)(gate * n + unit + u) : -1L;
-        }
-        unit += width / each;
-        ++*panel_count;
-    }
-    return column;
-}
-
-static bool packing_is_right(const struct weights *w, const struct simd_panels *panels, uint32_t widest)
-{
-    static long row_of[MAX_COLUMNS];
-    size_t count;
-    const struct simd_matrix *m = &w->matrix;
-    if (walk_panels(m->n, m->columns_each, widest, row_of, &count) != panels->columns ||
-        count != panels->count)
-        return false;
-    for (size_t p = 0, want_first = 0; p < panels->count; p++) {
-        size_t first;
-        uint32_t width;
-        simd_panel_at(panels, p, &first, &width);
-        if (first != want_first)
-            return false;
-        want_first += width;
-        for (size_t j = 0; j < width; j++) {
-            const long row = row_of[first + j];
-            if (w->packed_bias[first + j] != (row < 0 ? 0.0f : w->bias[row]))
-                return false;
-            for (size_t k = 0; k < m->k; k++) {
-                const float want = row < 0 ? 0.0f : w->clean[(size_t)row * m->k + k];
-                if (memcmp(&w->packed[first * m->k + k * width + j], &want, sizeof want) != 0)
-                    return false;
-            }
-        }
-    }
-    return true;
-}
-
-/* ---- reports ------------------------------------------------------------------ */
-
-static bool wanted(const char *filter, const char *name)
-{
-    return !filter || strcmp(filter, name) == 0;
-}
-
-/* What runs now, for the handler: a kernel that leaves its arrays dies at a guard page. */
-static char at_work[256];
-
-static void now_running(const struct run *run, const char *kernel, const char *name)
-{
-    snprintf(at_work, sizeof at_work,
-             "FAIL %s %s: touches memory that is not its own; repeat: check_kernels --seed %llu "
-             "--kernel %s --case %s\n",
-             kernel, name, (unsigned long long)run->options.seed, kernel, name);
-}
-
-static void on_fault(int number)
-{
-    if (write(STDOUT_FILENO, at_work, strlen(at_work)) < 0)
-        _exit(2);
-    _exit(128 + number);
-}
-
-static void failed(struct run *run, const char *kernel, const char *name, const char *what)
-{
-    run->n_failed++;
-    printf("FAIL %s %s: %s; repeat: check_kernels --seed %llu --kernel %s --case %s\n", kernel, name,
-           what, (unsigned long long)run->options.seed, kernel, name);
-}
-
-static void check_rows(struct run *run, const char *kernel, const char *name, const char *what,
-                       const struct rows *got, const struct rows *want)
-{
-    size_t row, column;
-    run->n_checks++;
-    if (!rows_differ(got, want, &row, &column))
-        return;
-    char text[160];
-    const float *a = got->at[row] - BEFORE + column, *b = want->at[row] - BEFORE + column;
-    if (column < BEFORE)
-        snprintf(text, sizeof text, "%s row %zu written %zu floats before its start", what, row,
-                 BEFORE - column);
-    else
-        snprintf(text, sizeof text, "%s[%zu][%zu] is %a, expected %a", what, row, column - BEFORE,
-                 (double)*a, (double)*b);
-    failed(run, kernel, name, text);
-}
-
-/* Every case has numbers of its own, so that one can be run alone. */
-static struct rng case_rng(const struct run *run, const char *name)
-{
-    struct rng rng = {run->options.seed};
-    for (const char *c = name; *c; c++)
-        rng.state = rng.state * 31 + (unsigned char)*c;
-    return rng;
-}
-
-static bool isa_runs(const struct run *run, const struct simd_isa *isa)
-{
-    return (isa->needs & ~run->cpu_bits) == 0 && wanted(run->options.isa, isa->name);
-}
 
 /* Panel width to try. The scalar kernels take any, so they get another one each time. */
 static uint32_t width_for(const struct run *run, const struct simd_isa *isa, uint32_t widest,
@@ -319,19 +31,6 @@ struct gemm_case {
     struct weights w;
     struct rows *x, *start, *want, *got;
 };
-
-/* The order of a sum as kernels.h has it. */
-static float block_sum(float total, const float *weights, const float *x, size_t k)
-{
-    const size_t block = simd_block(k);
-    for (size_t begin = 0; begin < k; begin += block) {
-        float sum = 0;
-        for (size_t j = begin; j < k && j < begin + block; j++)
-            sum = fmaf(weights[j], x[j], sum);
-        total += sum;
-    }
-    return total;
-}
 
 static void gemm_reference(struct gemm_case *c)
 {
@@ -436,13 +135,6 @@ struct lstm_case {
     struct rows *x, *h, *xw, *c_start, *c_want, *c_got, *h_want, *h_got;
 };
 
-static float lstm_act(const struct run *run, enum simd_act act, float z)
-{
-    float out;
-    run->scalar->ops->act(act, 1.0f, 1.0f, &z, &out, 1);
-    return out;
-}
-
 static float lstm_gate(const struct lstm_case *c, size_t item, size_t row)
 {
     const float z = block_sum(c->wx.bias[row], c->wx.clean + row * c->n_x, c->x->at[item], c->n_x);
@@ -455,13 +147,13 @@ static void lstm_reference(const struct run *run, struct lstm_case *c)
     rows_shape(c->h_want, c->items, c->units);
     for (size_t item = 0; item < c->items; item++) {
         for (size_t u = 0; u < c->units; u++) {
-            const float i = lstm_act(run, SIMD_ACT_SIGMOID, lstm_gate(c, item, u));
-            const float f = lstm_act(run, SIMD_ACT_SIGMOID, lstm_gate(c, item, c->units + u));
-            const float g = lstm_act(run, SIMD_ACT_TANH, lstm_gate(c, item, 2 * c->units + u));
-            const float o = lstm_act(run, SIMD_ACT_SIGMOID, lstm_gate(c, item, 3 * c->units + u));
+            const float i = scalar_act(run, SIMD_ACT_SIGMOID, lstm_gate(c, item, u));
+            const float f = scalar_act(run, SIMD_ACT_SIGMOID, lstm_gate(c, item, c->units + u));
+            const float g = scalar_act(run, SIMD_ACT_TANH, lstm_gate(c, item, 2 * c->units + u));
+            const float o = scalar_act(run, SIMD_ACT_SIGMOID, lstm_gate(c, item, 3 * c->units + u));
             float *cell = &c->c_want->at[item][u];
             *cell = fmaf(f, *cell, i * g);
-            c->h_want->at[item][u] = o * lstm_act(run, SIMD_ACT_TANH, *cell);
+            c->h_want->at[item][u] = o * scalar_act(run, SIMD_ACT_TANH, *cell);
         }
     }
 }
@@ -474,11 +166,6 @@ static double lstm_gate_double(const struct lstm_case *c, size_t item, size_t ro
     for (size_t k = 0; k < c->units; k++)
         z += (double)c->wh.clean[row * c->units + k] * c->h->at[item][k];
     return z;
-}
-
-static double logistic(double x)
-{
-    return 1.0 / (1.0 + exp(-x));
 }
 
 /* Inputs are within ±1 and weights within ±2/√k, so a gate's sum is off by little
@@ -608,25 +295,6 @@ static void lstm_case_run(struct run *run, struct lstm_case *c)
 
 /* ---- shapes -------------------------------------------------------------------------- */
 
-static const size_t inputs[] = {0, 1, 3, 17, MAX_INPUT};
-enum { N_INPUTS = sizeof inputs / sizeof *inputs };
-
-/* 1 … 13 and 33. */
-enum { N_ROW_COUNTS = 14 };
-
-static size_t row_count(size_t index)
-{
-    return index < 13 ? index + 1 : MAX_ROWS;
-}
-
-/* 1 … 70, 100 and 300. */
-enum { N_SIZES = 72 };
-
-static size_t size_of(size_t index)
-{
-    return index < 70 ? index + 1 : index == 70 ? 100 : MAX_UNITS;
-}
-
 static void gemm_cases(struct run *run)
 {
     struct gemm_case c = {.x = rows_create(MAX_INPUT), .start = rows_create(MAX_COLUMNS),
@@ -636,7 +304,7 @@ static void gemm_cases(struct run *run)
             for (size_t k = 0; k < N_INPUTS; k++) {
                 c.n = size_of(size);
                 c.rows = row_count(m);
-                c.k = inputs[k];
+                c.k = case_inputs[k];
                 c.accumulate = (size + m + k) % 2;
                 gemm_case_run(run, &c);
             }
@@ -656,7 +324,7 @@ static void lstm_cases_of(struct run *run, struct lstm_case *c, size_t size)
     for (size_t m = 0; m < N_ROW_COUNTS; m++) {
         for (size_t k = 0; k < N_INPUTS; k++) {
             c->items = row_count(m);
-            c->n_x = inputs[k];
+            c->n_x = case_inputs[k];
             c->hoisted = (size + m + k) % 3 == 0;
             c->nan = (size + m) % 7 == 0;
             if (c->items <= 2 || (size + m) % N_INPUTS == k)
@@ -689,6 +357,8 @@ static void list_kernels(const struct run *run)
         for (const struct simd_gemm_kernel *k = isas[i]->gemm; k->name; k++)
             printf("%s%s\n", k->name, runs);
         for (const struct simd_lstm_kernel *k = isas[i]->lstm; k->name; k++)
+            printf("%s%s\n", k->name, runs);
+        for (const struct simd_gru_kernel *k = isas[i]->gru; k->name; k++)
             printf("%s%s\n", k->name, runs);
     }
 }
@@ -742,6 +412,7 @@ int main(int argc, char **argv)
     const uint64_t saved = simd_fpenv_enter();
     gemm_cases(&run);
     lstm_cases(&run);
+    gru_cases(&run);
     simd_fpenv_leave(saved);
     printf("%llu checks, %llu failed\n", run.n_checks, run.n_failed);
     if (run.n_checks == 0)

@@ -37,8 +37,10 @@ Test(choose, splits)
     } rows[] = {
         /* one frame of a small model: a second thread costs more than the whole step */
         {1, 16, 1, 1, 1, 2, {SPLIT_NONE, 1}},
-        {40, 64, 1, 1, 1, 2, {SPLIT_NONE, 1}},
         {1, 40, 1, 1, 1000, 2, {SPLIT_NONE, 1}},
+        /* a thread that is awake helps already here */
+        {128, 128, 1, 1, 1, 2, {SPLIT_TEAM, 2}},
+        {256, 256, 1, 1, 100, 2, {SPLIT_TEAM, 2}},
         /* one large layer: its weights fit into two caches, not into one */
         {512, 512, 1, 1, 100, 2, {SPLIT_TEAM, 2}},
         {1024, 1024, 1, 1, 1, 2, {SPLIT_TEAM, 2}},

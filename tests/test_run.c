@@ -287,7 +287,9 @@ Test(run, forced_splits)
         options.items = rows[i].items;
         struct session s = session_open(&model, &options, 5, 1);
         const char *text = lstm_plan_get_text(s.plan);
+        const char *split = lstm_plan_get_split(s.plan, rows[i].items, 100);
         cr_expect_eq(lstm_plan_get_threads(s.plan, rows[i].items, 100), rows[i].threads, "row %zu", i);
+        cr_expect_str_eq(split, rows[i].threads == 1 ? "none" : rows[i].split, "row %zu: %s", i, split);
         cr_expect_eq(strstr(text, "forced by the caller") != NULL, rows[i].split != NULL,
                      "row %zu: %s", i, text);
         session_close(&s);

@@ -393,18 +393,48 @@ def forced_split(place):
     check(b"split forced" not in place.run("m.bin", "--plan").out, "no --split")
 
 
+def measured_rows(place, *words):
+    """Of --plan=measure: [(candidate, ratio or "-", verdict)]; the plan comes first."""
+    out = place.run(*words, "--plan=measure").out.decode()
+    equal(out.split("\n\nmeasured ")[0] + "\n", place.run(*words, "--plan").out.decode(), "the plan itself")
+    check(re.search(r"^measured \d+ items? of \d+ steps? on random input, median of \d+ rounds", out, re.MULTILINE),
+          out)
+    return [match.groups() for match in re.finditer(
+        r"^(\w+, \w[\w, ]*?)  +[\d.e+]+ [mun]?s +(?:[\d.e+]+ [mun]?s|-) +([\d.]+|-)  (\S.*)$", out, re.MULTILINE)]
+
+
+@test
+def plan_measure(place):
+    """--plan=measure times what was rejected beside what was chosen"""
+    need_threads(place)
+    rows = measured_rows(place, "m.bin", "--threads", "3", "--steps", "2", "--isa", "scalar")
+    equal(sorted(row[0] for row in rows),
+          ["scalar, 2 threads, team", "scalar, 3 threads, team", "scalar, one thread"], "candidates")
+    equal(rows[0][1:], ("1.00", "chosen"), "the first")
+    check(all(row[2].startswith(("estimated slower", "too small a gain")) for row in rows[1:]), str(rows))
+    rows = measured_rows(place, "m.bin", "--threads", "2", "--split", "team", "--batch", "2", "--isa", "scalar")
+    equal({row[0] for row in rows}, {"scalar, 2 threads, team", "scalar, 2 threads, items", "scalar, one thread"},
+          "candidates for two items")
+    check(all(row[2].startswith("another split was forced") for row in rows[1:]), str(rows))
+    rows = measured_rows(place, "m.bin", "x.bin", "--threads", "1")
+    check(rows[0][2] == "chosen" and all(row[2].startswith("narrower") for row in rows[1:]), str(rows))
+    place.write("b.bin", models.lstm(direction=2)[0])
+    measured_rows(place, "b.bin", "--steps", "10", "--isa", "scalar")
+    place.refuse(("m.bin", "--plan=x"), "--plan=x: expected --plan or --plan=measure", code=2)
+
+
 @test
 def timing(place):
     """--time and the line of timing"""
     result = place.run("m.bin", "x.bin", "--time", "--chunk", "1")
-    for pattern in (r"^model +opened in [\d.e+]+ [mu]?s, planned in",
-                    r"^input +1 item of 12 steps, 1 step a call$", r"^run +median [\d.e+]+ [mu]?s, 99 % ",
+    for pattern in (r"^model +opened in [\d.e+]+ [mun]?s, planned in",
+                    r"^input +1 item of 12 steps, 1 step a call$", r"^run +median [\d.e+]+ [mun]?s, 99 % ",
                     r"^step +median", r"^CPU time", r"^speed"):
         check(re.search(pattern, result.out.decode(), re.MULTILINE), "/%s/: %s" % (pattern, result.text()))
     equal(result.err, "", "stderr of --time")
     result = place.run("m.bin", "x.bin", "-o", "y.bin")
-    check(re.fullmatch(r"12 steps in \S+ [mu]?s, \S+ [mu]?s a step; opened in \S+ [mu]?s, "
-                       r"planned in \S+ [mu]?s; "
+    check(re.fullmatch(r"12 steps in \S+ [mun]?s, \S+ [mun]?s a step; opened in \S+ [mun]?s, "
+                       r"planned in \S+ [mun]?s; "
                        r"\w+, (1 thread|\d+ threads)\n", result.err), result.text())
     equal(place.run("m.bin", "x.bin", "-o", "y.bin", "-q").err, "", "stderr with -q")
 
