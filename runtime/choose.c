@@ -11,7 +11,8 @@ struct machine machine_of(uint32_t lanes, uint32_t cores, size_t l1d, size_t l2,
 {
     struct machine machine = {.cores = cores ? cores : 1, .lanes = lanes, .l1d = l1d, .l2 = l2,
                               .l3 = l3, .l1_gbs = 290, .l2_gbs = 160, .l3_gbs = 29,
-                              .dram_gbs = 16, .fork_ns = 30000, .barrier_ns = 200, .fma_ns = 1.1,
+                              .dram_gbs = 16, .wake_ns = 30000, .fork_ns = 150,
+                              .barrier_ns = 100, .fma_ns = 1.1,
                               .cell_ns = 40};
     if (lanes == 1) { /* fmaf is a library call on most baselines */
         machine.gflops = 0.5;
@@ -66,6 +67,15 @@ static double cost_frames(const struct machine *machine, const struct layer_cost
            share * layer->units * 0.2 * machine->act_ns;
 }
 
+/* One meeting, in as many rounds as it takes. */
+static double barriers(const struct machine *machine, uint32_t threads)
+{
+    double sum = 0;
+    for (uint32_t reach = 1; reach < threads; reach *= 2)
+        sum += machine->barrier_ns;
+    return sum;
+}
+
 /* One step of one direction for `items` items by `group` threads. */
 static double cost_step(const struct machine *machine, const struct layer_cost *layer,
                         double items, uint32_t group, bool hoisted)
@@ -81,7 +91,7 @@ static double cost_step(const struct machine *machine, const struct layer_cost *
     if (hoisted)
         ahead = larger(items * layer->flops_x / machine->gflops / group,
                        sweep_ns(machine, layer->weight_bytes_x / group) * items / HOIST_ROWS);
-    return larger(work, latency) + ahead + (group > 1 ? machine->barrier_ns * group / 2 : 0);
+    return larger(work, latency) + ahead + barriers(machine, group);
 }
 
 double cost_layer(const struct machine *machine, const struct layer_cost *layer, size_t items,
@@ -92,7 +102,7 @@ double cost_layer(const struct machine *machine, const struct layer_cost *layer,
     if (split.mode == SPLIT_ITEMS)
         items = (items + split.threads - 1) / split.threads;
     const double slow = turns(machine, split.mode == SPLIT_NONE ? 1 : split.threads);
-    const double join = team ? machine->barrier_ns : 0;
+    const double join = team ? barriers(machine, split.threads) : 0;
     if (layer->flops_h <= 0)
         return slow * cost_frames(machine, layer, (double)(items * steps), threads) + join;
     const bool both = layer->directions == 2;
@@ -100,13 +110,16 @@ double cost_layer(const struct machine *machine, const struct layer_cost *layer,
     const uint32_t group = !layer->fused ? 1 : apart ? threads / 2 : threads;
     const bool hoisted = layer->fused && choose_hoist(items, steps, 6) > 0;
     const double step = cost_step(machine, layer, (double)items, group, hoisted);
-    return slow * (double)steps * step * (both && !apart ? 2 : 1) + join;
+    const bool met = layer->fused && !both; /* in the last step already */
+    return slow * (double)steps * step * (both && !apart ? 2 : 1) + (met ? 0 : join);
 }
 
 double cost_model(const struct machine *machine, const struct layer_cost *layers, size_t n_layers,
                   size_t items, size_t steps, struct split split)
 {
-    double sum = split.mode == SPLIT_NONE ? 0 : machine->fork_ns;
+    double sum = split.mode == SPLIT_ITEMS  ? machine->wake_ns
+                 : split.mode == SPLIT_TEAM ? machine->fork_ns
+                                            : 0;
     for (size_t i = 0; i < n_layers; i++)
         sum += cost_layer(machine, &layers[i], items, steps, split);
     return sum;
@@ -115,20 +128,21 @@ double cost_model(const struct machine *machine, const struct layer_cost *layers
 struct split choose_split(const struct machine *machine, const struct layer_cost *layers,
                           size_t n_layers, size_t items, size_t steps, uint32_t threads)
 {
-    const double least_gain_ns = 30000;
     struct split best = {SPLIT_NONE, 1};
-    double least = cost_model(machine, layers, n_layers, items, steps, best);
+    const double alone = cost_model(machine, layers, n_layers, items, steps, best);
+    double least = alone;
     const uint32_t most = threads < machine->cores ? threads : machine->cores;
     for (uint32_t n = 2; n <= most; n++)
         for (int mode = SPLIT_ITEMS; mode <= SPLIT_TEAM; mode++) {
             const struct split split = {(enum split_mode)mode, n};
-            if (mode == SPLIT_ITEMS && n > items)
+            const bool team = mode == SPLIT_TEAM;
+            if (!team && n > items)
                 continue;
             const double cost = cost_model(machine, layers, n_layers, items, steps, split);
-            if (cost < (mode == SPLIT_TEAM ? 0.8 : 0.9) * least && least - cost > least_gain_ns) {
-                least = cost;
-                best = split;
-            }
+            if (cost > (team ? 0.86 : 0.9) * least || (!team && alone - cost < machine->wake_ns))
+                continue;
+            least = cost;
+            best = split;
         }
     return best;
 }
@@ -155,14 +169,37 @@ struct split split_lookup(const struct split_table *table, size_t items, size_t 
     return table->of[item_class(items)][step_class(steps)];
 }
 
+struct split_gain split_gain_lookup(const struct split_table *table, size_t items, size_t steps)
+{
+    return table->gain[item_class(items)][step_class(steps)];
+}
+
+uint32_t split_team(const struct split_table *table)
+{
+    uint32_t most = 1;
+    for (size_t i = 0; i < SPLIT_ITEM_CLASSES; i++)
+        for (size_t s = 0; s < SPLIT_STEP_CLASSES; s++)
+            if (table->of[i][s].mode == SPLIT_TEAM && table->of[i][s].threads > most)
+                most = table->of[i][s].threads;
+    return most;
+}
+
 void split_fill(struct split_table *table, const struct machine *machine,
                 const struct layer_cost *layers, size_t n_layers, uint32_t threads)
 {
-    static const size_t steps[SPLIT_STEP_CLASSES] = {1, 4, 16, 64};
+    static const size_t steps_of[SPLIT_STEP_CLASSES] = {1, 4, 16, 64};
+    const struct split none = {SPLIT_NONE, 1};
     for (size_t i = 0; i < SPLIT_ITEM_CLASSES; i++)
-        for (size_t s = 0; s < SPLIT_STEP_CLASSES; s++)
-            table->of[i][s] = choose_split(machine, layers, n_layers, (size_t)1 << i, steps[s],
-                                           threads);
+        for (size_t s = 0; s < SPLIT_STEP_CLASSES; s++) {
+            const size_t items = (size_t)1 << i, steps = steps_of[s];
+            const struct split split =
+                choose_split(machine, layers, n_layers, items, steps, threads);
+            const double alone = cost_model(machine, layers, n_layers, items, steps, none);
+            const double split_ns = cost_model(machine, layers, n_layers, items, steps, split);
+            table->of[i][s] = split;
+            table->gain[i][s] = (struct split_gain){alone / (double)steps,
+                                                    (alone - split_ns) / (double)steps};
+        }
 }
 
 size_t choose_hoist(size_t items, size_t steps, size_t tile)

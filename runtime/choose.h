@@ -24,7 +24,8 @@ struct machine {
     double gflops;            /* fma peak, from registers */
     double l1_gbs, l2_gbs, l3_gbs, dram_gbs; /* read bandwidth */
     double act_ns;            /* one hidden unit's activations and cell update */
-    double fork_ns;           /* waking a team for a run */
+    double wake_ns;           /* waking threads for a run */
+    double fork_ns;           /* gathering a team that looks out for a run */
     double barrier_ns;        /* one barrier of two threads that are awake */
     double fma_ns, cell_ns;   /* latency of one fma; of a unit's activations and update */
 };
@@ -48,7 +49,12 @@ enum split_mode {
 
 struct split {
     enum split_mode mode;
-    uint32_t threads;
+    uint32_t threads; /* at the most: a team that must be woken first only helps where it pays */
+};
+
+/* What a step takes by one thread, and how much less by the split's. */
+struct split_gain {
+    double alone_ns, gain_ns;
 };
 
 struct machine machine_of(uint32_t lanes, uint32_t cores, size_t l1d, size_t l2, size_t l3);
@@ -60,14 +66,15 @@ const char *machine_level(const struct machine *machine, double bytes);
 double cost_layer(const struct machine *machine, const struct layer_cost *layer, size_t items,
                   size_t steps, struct split split);
 
-/* The whole model, with the cost of waking and joining the threads. */
+/* The whole model, with the cost of gathering the threads. */
 double cost_model(const struct machine *machine, const struct layer_cost *layers, size_t n_layers,
                   size_t items, size_t steps, struct split split);
 
 /* Cheapest split that uses at most `threads`. More threads must win by a tenth to be taken,
- * and by a fifth where they wait for each other in every layer, and in any case by more than
- * it takes to wake a sleeping thread: estimates err, an idle core is worth something, and a
- * core that others use too makes its team wait. */
+ * and by a seventh where they wait for each other in every layer: estimates err, an idle core
+ * is worth something, and a core that others use too makes its team wait. Shares of the items
+ * must win by more than it takes to wake a sleeping thread; whether to wake a team is decided
+ * run by run (team.h). */
 struct split choose_split(const struct machine *machine, const struct layer_cost *layers,
                           size_t n_layers, size_t items, size_t steps, uint32_t threads);
 
@@ -76,9 +83,15 @@ enum { SPLIT_ITEM_CLASSES = 12, SPLIT_STEP_CLASSES = 4 };
 
 struct split_table {
     struct split of[SPLIT_ITEM_CLASSES][SPLIT_STEP_CLASSES];
+    struct split_gain gain[SPLIT_ITEM_CLASSES][SPLIT_STEP_CLASSES];
 };
 
 struct split split_lookup(const struct split_table *table, size_t items, size_t steps);
+struct split_gain split_gain_lookup(const struct split_table *table, size_t items, size_t steps);
+
+/* Most threads of a team in the table, at least 1. */
+uint32_t split_team(const struct split_table *table);
+
 void split_fill(struct split_table *table, const struct machine *machine,
                 const struct layer_cost *layers, size_t n_layers, uint32_t threads);
 

@@ -9,13 +9,17 @@
 #include "runtime/memory.h"
 #include "runtime/stream.h"
 
-/* ---- memory of a section ---------------------------------------------------- */
+/* ---- memory of sections ------------------------------------------------------- */
 
-/* Offsets of everything a section holds, in one block of memory. */
+enum { BARRIERS = 3 }; /* all, and one for each direction */
+
+/* Offsets of everything that sections hold, in one block of memory: what they share, then
+ * what each has to itself. */
 struct layout {
-    size_t items, threads, tables, pointers, hoist_pointers, hoist, floats, scratch;
+    size_t threads, pointers, hoist_pointers, hoist, flags, floats;
+    size_t first, each; /* sections' own parts */
+    size_t items, given, order, place, tables, user, prepared, scratch_pointers, scratch; /* there */
     size_t n_bytes;
-    size_t per_thread_pointers, per_thread_floats;
     size_t n_pointers;
 };
 
@@ -24,35 +28,51 @@ static size_t value_rows(const struct value_place *value, struct section_size si
     return value->once ? size.items : size.rows;
 }
 
+static size_t slot_floats(const struct value_slot *slot, struct section_size size)
+{
+    size_t n;
+    return memory_mul(slot->floats, slot->once ? size.items : size.rows, &n) ? n : SIZE_MAX;
+}
+
+static void book_own(struct layout *at, const struct lstm_plan *plan, struct section_size size)
+{
+    struct ledger own = {0};
+    at->items = ledger_book(&own, size.items, sizeof(struct exec_item));
+    at->given = ledger_book(&own, size.items, sizeof(size_t));
+    at->order = ledger_book(&own, size.items, sizeof(size_t));
+    at->place = ledger_book(&own, size.items, sizeof(size_t));
+    at->prepared = ledger_book(&own, plan->prepared_bytes, 1);
+    at->tables = ledger_book(&own, plan->n_values, sizeof(float **));
+    at->user = own.n_bytes;
+    for (uint32_t v = 0; v < plan->n_values; v++)
+        if (plan->values[v].user)
+            ledger_book(&own, value_rows(&plan->values[v], size), sizeof(float *));
+    at->scratch_pointers = ledger_book(&own, 6 * at->n_pointers, sizeof(float *));
+    at->scratch = own.n_bytes;
+    if (plan->scratch_floats)
+        ledger_book(&own, size.items, plan->scratch_floats * sizeof(float));
+    at->each = own.n_bytes;
+}
+
 static struct layout layout_of(const struct lstm_plan *plan, struct section_size size)
 {
     struct ledger ledger = {0};
     struct layout at = {0};
     at.n_pointers = size.items > HOIST_ROWS ? size.items : HOIST_ROWS;
-    at.per_thread_pointers = 6 * at.n_pointers;
-    if (!memory_mul(size.items, plan->scratch_floats, &at.per_thread_floats))
-        ledger.n_bytes = SIZE_MAX;
-    at.items = ledger_book(&ledger, size.items, sizeof(struct exec_item));
     at.threads = ledger_book(&ledger, size.threads, sizeof(struct exec_scratch));
-    at.tables = ledger_book(&ledger, plan->n_values, sizeof(float **));
     at.pointers = ledger.n_bytes;
     for (uint32_t v = 0; v < plan->n_values; v++)
-        ledger_book(&ledger, value_rows(&plan->values[v], size), sizeof(float *));
+        if (!plan->values[v].user)
+            ledger_book(&ledger, value_rows(&plan->values[v], size), sizeof(float *));
     at.hoist_pointers = ledger_book(&ledger, 2 * HOIST_ROWS, sizeof(float *));
     at.hoist = ledger_book(&ledger, 2 * HOIST_ROWS * plan->hoist_columns, sizeof(float));
+    at.flags = ledger_book(&ledger, BARRIERS * barrier_flags(size.threads),
+                           sizeof(struct barrier_flag));
     at.floats = ledger.n_bytes;
-    for (uint32_t s = 0; s < plan->n_slots; s++) {
-        size_t n;
-        if (!memory_mul(plan->slots[s].floats, plan->slots[s].once ? size.items : size.rows, &n))
-            ledger.n_bytes = SIZE_MAX;
-        else
-            ledger_book(&ledger, n, sizeof(float));
-    }
-    at.scratch = ledger.n_bytes;
-    for (uint32_t t = 0; t < size.threads; t++) {
-        ledger_book(&ledger, at.per_thread_pointers, sizeof(float *));
-        ledger_book(&ledger, at.per_thread_floats, sizeof(float));
-    }
+    for (uint32_t s = 0; s < plan->n_slots; s++)
+        ledger_book(&ledger, slot_floats(&plan->slots[s], size), sizeof(float));
+    book_own(&at, plan, size);
+    at.first = ledger_book(&ledger, size.threads, at.each);
     at.n_bytes = ledger.n_bytes;
     return at;
 }
@@ -62,82 +82,103 @@ size_t section_bytes(const struct lstm_plan *plan, struct section_size size)
     return layout_of(plan, size).n_bytes;
 }
 
-static void place_scratch(struct exec_scratch *scratch, char **memory, const struct layout *at)
+static void place_scratch(struct exec_scratch *scratch, char *own, const struct layout *at)
 {
-    struct ledger ledger = {0};
     const size_t n = at->n_pointers;
-    float **pointers = (float **)(void *)*memory;
+    float **pointers = (float **)(void *)(own + at->scratch_pointers);
     scratch->in = (const float **)pointers;
     scratch->hoisted = (const float **)(pointers + n);
     scratch->h = (const float **)(pointers + 2 * n);
     scratch->c = pointers + 3 * n;
     scratch->out = pointers + 4 * n;
     scratch->spare = pointers + 5 * n;
-    ledger_book(&ledger, at->per_thread_pointers, sizeof(float *));
-    scratch->floats = (float *)(void *)(*memory + ledger.n_bytes);
-    ledger_book(&ledger, at->per_thread_floats, sizeof(float));
-    *memory += ledger.n_bytes;
+    scratch->floats = (float *)(void *)(own + at->scratch);
 }
 
-/* Rows of values in our own buffers never move, so they are set once. */
-static void place_rows(struct section *section, char *memory, const struct layout *at,
+static float *slot_base(const struct lstm_plan *plan, char *memory, const struct layout *at,
+                        struct section_size size, uint32_t slot)
+{
+    struct ledger floats = {at->floats};
+    for (uint32_t s = 0; s < slot; s++)
+        ledger_book(&floats, slot_floats(&plan->slots[s], size), sizeof(float));
+    return (float *)(void *)(memory + floats.n_bytes);
+}
+
+/* Rows of values in our own buffers never move, so they are set once, for all sections;
+ * those of the caller's memory are each section's own. */
+static void place_rows(struct section *section, char *memory, char *own, const struct layout *at,
                        struct section_size size)
 {
     const struct lstm_plan *plan = section->plan;
-    struct ledger pointers = {at->pointers};
-    section->rows = (float ***)(void *)(memory + at->tables);
+    struct ledger pointers = {at->pointers}, user = {at->user};
+    section->rows = (float ***)(void *)(own + at->tables);
     for (uint32_t v = 0; v < plan->n_values; v++) {
         const struct value_place *value = &plan->values[v];
         const size_t n = value_rows(value, size);
-        section->rows[v] = (float **)(void *)(memory + ledger_book(&pointers, n, sizeof(float *)));
         if (value->user) {
+            section->rows[v] = (float **)(void *)(own + ledger_book(&user, n, sizeof(float *)));
             memset(section->rows[v], 0, n * sizeof(float *));
             continue;
         }
-        struct ledger floats = {at->floats};
-        for (uint32_t s = 0; s < value->slot; s++)
-            ledger_book(&floats, plan->slots[s].floats * (plan->slots[s].once ? size.items : size.rows),
-                        sizeof(float));
-        float *base = (float *)(void *)(memory + floats.n_bytes);
+        section->rows[v] = (float **)(void *)(memory + ledger_book(&pointers, n, sizeof(float *)));
+        float *base = slot_base(plan, memory, at, size, value->slot);
         for (size_t r = 0; r < n; r++)
             section->rows[v][r] = base + r * value->size;
     }
 }
 
-void section_init(struct section *section, const struct lstm_plan *plan, struct section_size size,
+static void place_hoist(struct section *section, char *memory, const struct layout *at)
+{
+    const size_t columns = section->plan->hoist_columns;
+    for (uint32_t d = 0; d < 2; d++) {
+        section->hoist[d] = (float *)(void *)(memory + at->hoist) + d * HOIST_ROWS * columns;
+        section->hoist_rows[d] = (float **)(void *)(memory + at->hoist_pointers) + d * HOIST_ROWS;
+        for (size_t r = 0; r < HOIST_ROWS; r++)
+            section->hoist_rows[d][r] = section->hoist[d] + r * columns;
+    }
+}
+
+static void place_seats(struct section *section, char *memory, const struct layout *at,
+                        uint32_t threads)
+{
+    struct barrier_flag *flags = (struct barrier_flag *)(void *)(memory + at->flags);
+    const size_t each = barrier_flags(threads);
+    section->all = (struct barrier_seat){.flags = flags, .threads = threads};
+    for (uint32_t d = 0; d < 2; d++)
+        section->group[d] = (struct barrier_seat){.flags = flags + (d + 1) * each,
+                                                  .threads = threads};
+}
+
+void section_init(struct section *sections, const struct lstm_plan *plan, struct section_size size,
                   void *memory)
 {
     const struct layout at = layout_of(plan, size);
     char *base = memory;
-    memset(section, 0, sizeof *section);
-    section->plan = plan;
-    section->cap_items = size.items;
-    section->cap_rows = size.rows;
-    section->n_pointers = at.n_pointers;
-    section->items = (struct exec_item *)(void *)(base + at.items);
-    section->threads = (struct exec_scratch *)(void *)(base + at.threads);
-    section->n_threads = size.threads;
-    for (uint32_t d = 0; d < 2; d++) {
-        section->hoist[d] = (float *)(void *)(base + at.hoist) + d * HOIST_ROWS * plan->hoist_columns;
-        section->hoist_rows[d] = (float **)(void *)(base + at.hoist_pointers) + d * HOIST_ROWS;
-        for (size_t r = 0; r < HOIST_ROWS; r++)
-            section->hoist_rows[d][r] = section->hoist[d] + r * plan->hoist_columns;
+    memset(base + at.flags, 0, BARRIERS * barrier_flags(size.threads) * sizeof(struct barrier_flag));
+    for (uint32_t t = 0; t < size.threads; t++) {
+        struct section *section = &sections[t];
+        char *own = base + at.first + t * at.each;
+        memset(section, 0, sizeof *section);
+        section->plan = plan;
+        section->cap_items = size.items;
+        section->cap_rows = size.rows;
+        section->n_pointers = at.n_pointers;
+        section->given = (size_t *)(void *)(own + at.given);
+        section->order = (size_t *)(void *)(own + at.order);
+        section->place = (size_t *)(void *)(own + at.place);
+        section->prepared = own + at.prepared;
+        section->n_given = SIZE_MAX;
+        section->items = (struct exec_item *)(void *)(own + at.items);
+        section->threads = (struct exec_scratch *)(void *)(base + at.threads);
+        section->n_threads = size.threads;
+        place_scratch(&section->threads[t], own, &at);
+        place_hoist(section, base, &at);
+        place_rows(section, base, own, &at, size);
+        place_seats(section, base, &at, size.threads);
     }
-    char *scratch = base + at.scratch;
-    for (uint32_t t = 0; t < size.threads; t++)
-        place_scratch(&section->threads[t], &scratch, &at);
-    place_rows(section, base, &at, size);
-    barrier_init(&section->all);
-    barrier_init(&section->group[0]);
-    barrier_init(&section->group[1]);
 }
 
 /* ---- what layers ask -------------------------------------------------------- */
-
-float **exec_rows(const struct exec *exec, uint32_t value)
-{
-    return exec->section->rows[value];
-}
 
 size_t exec_n_rows(const struct exec *exec, uint32_t value)
 {
@@ -147,8 +188,8 @@ size_t exec_n_rows(const struct exec *exec, uint32_t value)
 
 void exec_share(const struct exec *exec, size_t n, size_t *begin, size_t *end)
 {
-    *begin = n * exec->rank / exec->size;
-    *end = n * (exec->rank + 1) / exec->size;
+    *begin = exec->size == 1 ? 0 : n * exec->rank / exec->size;
+    *end = exec->size == 1 ? n : n * (exec->rank + 1) / exec->size;
 }
 
 void exec_product(const struct lstm_plan *plan, const struct packed_matrix *matrix,
@@ -170,81 +211,173 @@ void exec_product(const struct lstm_plan *plan, const struct packed_matrix *matr
     plan->gemm->run(&args);
 }
 
+/* ---- items -------------------------------------------------------------------- */
+
+/* Shell sort: no memory, no recursion, and one pass when all lengths are equal. */
+static void sort_by_steps(size_t *order, const lstm_item *items, size_t n)
+{
+    for (size_t gap = n / 2; gap > 0; gap /= 2)
+        for (size_t i = gap; i < n; i++) {
+            const size_t item = order[i];
+            size_t j = i;
+            for (; j >= gap && items[order[j - gap]].steps < items[item].steps; j -= gap)
+                order[j] = order[j - gap];
+            order[j] = item;
+        }
+}
+
+static void set_item(struct exec_item *run, const lstm_item *item)
+{
+    run->item = item;
+    run->state = item->stream->state;
+}
+
+static void find_order(struct section *section, const lstm_item *items, size_t n_items)
+{
+    size_t n = 0;
+    bool sorted = true;
+    for (size_t i = 0; i < n_items; i++) {
+        section->given[i] = items[i].steps;
+        if (!items[i].steps)
+            continue;
+        sorted &= n == 0 || items[section->order[n - 1]].steps >= items[i].steps;
+        section->order[n++] = i;
+    }
+    if (!sorted)
+        sort_by_steps(section->order, items, n);
+    for (size_t k = 0; k < n; k++)
+        section->place[section->order[k]] = k;
+    section->n_given = n_items;
+    section->n_items = n;
+    section->placed = false;
+}
+
+/* False if the items are not as long as in the last run, so that their order is another one. */
+static bool take_again(struct section *section, const lstm_item *items, size_t n_items)
+{
+    if (n_items != section->n_given)
+        return false;
+    for (size_t i = 0; i < n_items; i++) {
+        if (items[i].steps != section->given[i])
+            return false;
+        if (items[i].steps)
+            set_item(&section->items[section->place[i]], &items[i]);
+    }
+    return true;
+}
+
+/* Most callers give items of the same lengths again and again. */
+void section_take(struct section *section, const lstm_item *items, size_t n_items)
+{
+    if (take_again(section, items, n_items))
+        return;
+    find_order(section, items, n_items);
+    take_again(section, items, n_items);
+}
+
+void section_share(struct section *section, const lstm_item *items, const size_t *order,
+                   size_t first, size_t stride, size_t n)
+{
+    section->n_items = 0;
+    for (size_t i = first; i < n; i += stride)
+        set_item(&section->items[section->n_items++], &items[order[i]]);
+    section->n_given = SIZE_MAX;
+    section->placed = false;
+}
+
 /* ---- blocks ------------------------------------------------------------------ */
 
-/* Rows of the model's input or output are the caller's. */
-static void place_user_steps(struct section *section, uint32_t value, bool input)
+/* Rows of the model's input and output are the caller's. */
+static void place_user_steps(const struct section *section)
 {
-    const size_t size = section->plan->values[value].size;
-    float **rows = section->rows[value];
+    const struct lstm_plan *plan = section->plan;
+    const struct value_place *in = &plan->values[0], *out = &plan->values[plan->output];
+    float **in_rows = section->rows[0], **out_rows = section->rows[plan->output];
     for (size_t i = 0; i < section->n_active; i++) {
         const struct exec_item *run = &section->items[i];
         const lstm_item *item = run->item;
-        float *base = input ? (float *)(uintptr_t)item->input : item->output;
-        const size_t given = input ? item->input_stride : item->output_stride;
-        const size_t stride = given ? given : size;
-        for (size_t t = 0; t < run->steps; t++)
-            rows[run->row + t] = base + (run->done + t) * stride;
+        const size_t in_stride = item->input_stride ? item->input_stride : in->size;
+        const size_t out_stride = item->output_stride ? item->output_stride : out->size;
+        const float *x = item->input + run->done * in_stride;
+        float *y = item->output + run->done * out_stride;
+        for (size_t r = run->row; r < run->row + run->steps; r++) {
+            in_rows[r] = (float *)(uintptr_t)x;
+            x += in_stride;
+            if (out->once)
+                continue;
+            out_rows[r] = y;
+            y += out_stride;
+        }
     }
 }
 
-static void place_user_once(struct section *section, uint32_t value)
+static void place_user_once(const struct section *section, uint32_t value)
 {
     for (size_t i = 0; i < section->n_items; i++)
         section->rows[value][i] = section->items[i].item->output;
 }
 
-static size_t min_size(size_t a, size_t b)
+/* Longest an item may have in a block. */
+static size_t block_steps(const struct section *section, size_t rest)
 {
-    return a < b ? a : b;
+    const size_t cap = section->cap_rows, active = section->n_active;
+    if (section->plan->whole || (rest <= cap && rest * active <= cap))
+        return rest;
+    return cap / active;
 }
 
-/* The next steps of each item that has any. Without items left, n_active is 0. */
-static void next_block(struct section *section)
+/* The next steps of each item that has any. */
+static void place_block(struct section *section)
 {
-    const struct lstm_plan *plan = section->plan;
-    size_t active = 0;
-    while (active < section->n_items &&
-           section->items[active].item->steps > section->items[active].done)
-        active++;
-    section->n_active = active;
-    section->n_rows = 0;
-    if (!active)
-        return;
-    section->block_steps = plan->whole ? SIZE_MAX : section->cap_rows / active;
-    for (size_t i = 0; i < active; i++) {
-        struct exec_item *item = &section->items[i];
-        item->steps = min_size(item->item->steps - item->done, section->block_steps);
-        item->row = section->n_rows;
-        section->n_rows += item->steps;
+    struct exec_item *items = section->items;
+    while (items[section->n_active - 1].done == items[section->n_active - 1].item->steps)
+        section->n_active--;
+    const size_t rest = items[0].item->steps - items[0].done;
+    const size_t most = block_steps(section, rest);
+    size_t row = 0;
+    for (size_t i = 0; i < section->n_active; i++) {
+        const size_t left = items[i].item->steps - items[i].done;
+        items[i].steps = left < most ? left : most;
+        items[i].row = row;
+        row += items[i].steps;
     }
-    const uint32_t output = plan->model->view.output;
-    place_user_steps(section, 0, true);
-    if (!plan->values[output].once)
-        place_user_steps(section, output, false);
+    section->n_rows = row;
+    section->last = most == rest;
 }
 
-static void end_block(struct section *section)
+static void place_first_block(struct section *section)
 {
-    section->backwards ^= section->items[0].steps & 1; /* each step has turned round */
+    for (size_t i = 0; i < section->n_items; i++)
+        section->items[i].done = 0;
+    section->n_active = section->n_items;
+    place_block(section);
+    section->placed = true;
+}
+
+static void place_next_block(struct section *section)
+{
     for (size_t i = 0; i < section->n_active; i++)
         section->items[i].done += section->items[i].steps;
+    place_block(section);
+    section->placed = false;
 }
 
-static bool ready_in_block(const struct plan_op *op)
+/* After each layer all threads meet: what it made may be read, what it read written again. */
+static void run_op(const struct plan_op *op, struct exec *exec,
+                   void (*run)(const struct plan_op *op, struct exec *exec))
 {
-    return op->layer->type->family == LAYER_REDUCER || !op->layer->out.once;
+    exec->met = false;
+    if (run)
+        run(op, exec);
+    if (!exec->met)
+        barrier_wait(&exec->section->all);
 }
 
 static void run_block(const struct lstm_plan *plan, struct exec *exec)
 {
-    for (uint32_t i = 0; i < plan->n_ops; i++) {
-        const struct plan_op *op = &plan->ops[i];
-        if (!ready_in_block(op))
-            continue;
-        op->layer->type->run(op, exec);
-        barrier_wait(&exec->section->all, exec->size);
-    }
+    for (uint32_t i = 0; i < plan->n_ops; i++)
+        if (plan->ops[i].reducer || !plan->ops[i].once)
+            run_op(&plan->ops[i], exec, plan->ops[i].run);
 }
 
 /* What is there once a run: results of reducers and what is computed from them. */
@@ -252,32 +385,48 @@ static void run_once(const struct lstm_plan *plan, struct exec *exec)
 {
     for (uint32_t i = 0; i < plan->n_ops; i++) {
         const struct plan_op *op = &plan->ops[i];
-        if (!op->layer->out.once)
-            continue;
-        if (op->layer->type->family != LAYER_REDUCER)
-            op->layer->type->run(op, exec);
-        else if (op->layer->type->finish)
-            op->layer->type->finish(op, exec);
-        barrier_wait(&exec->section->all, exec->size);
+        if (op->once)
+            run_op(op, exec, op->reducer ? op->layer->type->finish : op->run);
     }
 }
 
-void section_run(struct section *section, uint32_t rank, uint32_t size)
+static void prepare(struct exec *exec)
+{
+    const struct lstm_plan *plan = exec->section->plan;
+    exec->section->all.rank = exec->rank;
+    exec->section->all.size = exec->size;
+    exec->section->prepared_size = exec->size;
+    for (uint32_t i = 0; i < plan->n_ops; i++)
+        if (plan->ops[i].layer->type->prepare)
+            plan->ops[i].layer->type->prepare(&plan->ops[i], exec);
+}
+
+static void take_seats(struct section *section, uint64_t number)
+{
+    section->all.turn = section->group[0].turn = section->group[1].turn = number << 32;
+    section->all.waited_ns = section->group[0].waited_ns = section->group[1].waited_ns = 0;
+}
+
+void section_run(struct section *section, uint32_t rank, uint32_t size, uint64_t number)
 {
     const struct lstm_plan *plan = section->plan;
-    struct exec exec = {section, &section->threads[rank], rank, size};
-    const uint32_t output = plan->model->view.output;
-    if (rank == 0 && plan->values[output].once)
-        place_user_once(section, output);
+    struct exec exec = {section, &section->threads[rank], rank, size, false};
+    if (section->prepared_size != size)
+        prepare(&exec);
+    if (size > 1)
+        take_seats(section, number);
+    if (plan->values[plan->output].once)
+        place_user_once(section, plan->output);
+    if (!section->placed)
+        place_first_block(section);
     for (;;) {
-        if (rank == 0)
-            next_block(section);
-        barrier_wait(&section->all, size);
-        if (!section->n_active)
-            break;
+        place_user_steps(section);
         run_block(plan, &exec);
-        if (rank == 0)
-            end_block(section);
+        section->backwards ^= section->items[0].steps & 1; /* each step has turned round */
+        if (section->last)
+            break;
+        place_next_block(section);
+        barrier_wait(&section->all); /* streams have their new states */
     }
     if (plan->any_once)
         run_once(plan, &exec);

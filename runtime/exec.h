@@ -2,11 +2,14 @@
  *
  * A run in progress, as the layers see it.
  *
- * A workspace has sections. A section runs the whole model on some items, with one
- * thread or with a team that shares each layer. Time is cut into blocks, so memory
- * does not grow with it; within a block each value has a row for each (item, step),
- * item by item. Items are in descending order of steps, so those that still have a
- * step to do are always the first ones.
+ * A workspace has sections. A section is what one thread needs to run the whole model on
+ * some items. Alone it has its values to itself; in a team that shares each layer each
+ * thread has a section, and these have the memory of the values in common. What follows from
+ * the items alone each thread works out for itself: that is less than waiting for another.
+ *
+ * Time is cut into blocks, so memory does not grow with it; within a block each value has
+ * a row for each (item, step), item by item. Items are in descending order of steps, so
+ * those that still have a step to do are always the first ones.
  */
 #ifndef LSTMRUN_RUNTIME_EXEC_H
 #define LSTMRUN_RUNTIME_EXEC_H
@@ -33,43 +36,71 @@ struct exec_scratch {
 struct section {
     const struct lstm_plan *plan;
     size_t cap_items, cap_rows, n_pointers;
-    struct exec_item *items;  /* [cap_items] */
-    size_t n_items;           /* of this run */
+    size_t *given;            /* [cap_items]: steps of the items given to the last run … */
+    size_t n_given;           /* … as long as their order and first block hold, else SIZE_MAX */
+    size_t *order;            /* [n_items]: numbers of the items with steps, longest first */
+    size_t *place;            /* [n_given]: where in that order, for items with steps */
+    size_t n_items;           /* of this run: those with steps */
+    struct exec_item *items;  /* [cap_items], in that order */
+    bool placed;              /* the block in place is the first one of such a run */
     size_t n_active;          /* of this block: the first ones */
     size_t n_rows;            /* of this block */
-    size_t block_steps;       /* longest an item may have in a block */
+    bool last;                /* no block comes after this one */
     bool backwards;           /* order of panels in a block's first step: what the step before
                                  it, perhaps of another run, left in the cache comes first */
     bool failed;              /* by another backend than ours, since the run's start */
+    char *prepared;           /* [plan->prepared_bytes]: the layers', for a team of … */
+    uint32_t prepared_size;   /* … so many, 0: none yet */
     float ***rows;            /* [value][row], or [value][item] for values that are there once */
     float *hoist[2];          /* by direction: [HOIST_ROWS][hoist_columns] */
     float **hoist_rows[2];    /* their rows */
-    struct exec_scratch *threads; /* [n_threads] */
+    struct exec_scratch *threads; /* [n_threads]: of the team, by rank */
     uint32_t n_threads;
-    struct barrier all, group[2]; /* of the team; of each direction's share of it */
+    struct barrier_seat all, group[2]; /* in the team; in each direction's share of it */
 };
 
-/* One thread of a section at work. */
+/* One thread of a team, or the only one, at work. */
 struct exec {
     struct section *section;
     struct exec_scratch *scratch;
     uint32_t rank, size;
+    bool met; /* the layer has ended with a meeting of the whole team */
 };
 
-/* Bytes of a section, and the section itself at 64-byte aligned `memory`. */
+/* Bytes of the sections of a team (or of one thread), and those sections themselves at
+ * 64-byte aligned `memory`. */
 struct section_size {
     size_t items, rows;
     uint32_t threads;
 };
 size_t section_bytes(const struct lstm_plan *plan, struct section_size size);
-void section_init(struct section *section, const struct lstm_plan *plan, struct section_size size,
+void section_init(struct section *sections, const struct lstm_plan *plan, struct section_size size,
                   void *memory);
 
-/* Run the section's items to their end; each thread of the team calls it. */
-void section_run(struct section *section, uint32_t rank, uint32_t size);
+/* Take the items of a run … */
+void section_take(struct section *section, const lstm_item *items, size_t n_items);
+
+/* … or of the n that another section has put in order, every `stride`th from `first` on: so
+ * shares of a ragged batch come out alike. */
+void section_share(struct section *section, const lstm_item *items, const size_t *order,
+                   size_t first, size_t stride, size_t n);
+
+/* Run them to their end; each thread of the team calls it with its own section and the same
+ * number, greater than that of any run before. Threads but the first must then touch the run
+ * no more: it is over. */
+void section_run(struct section *section, uint32_t rank, uint32_t size, uint64_t number);
+
+/* What the layer has prepared. */
+static inline void *exec_prepared(const struct exec *exec, const struct plan_op *op)
+{
+    return exec->section->prepared + op->prepared;
+}
 
 /* Rows of a value and how many there are in this block. */
-float **exec_rows(const struct exec *exec, uint32_t value);
+static inline float **exec_rows(const struct exec *exec, uint32_t value)
+{
+    return exec->section->rows[value];
+}
 size_t exec_n_rows(const struct exec *exec, uint32_t value);
 
 /* This thread's share [*begin, *end) of n things. */

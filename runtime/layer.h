@@ -65,6 +65,11 @@ struct layer_type {
     /* Free what `build` made beyond the plan's memory; may be NULL. */
     void (*release)(struct plan_op *op);
 
+    /* What each thread keeps for such a layer, and filling it in, once for each size of the
+     * team: all that does not change from run to run. `prepare` may be NULL. */
+    size_t prepared_bytes;
+    void (*prepare)(const struct plan_op *op, struct exec *exec);
+
     /* FRAME: compute rows [exec->rows_begin, rows_end) of the output.
      * RECURRENT: all steps of the block. REDUCER: fold the block in. */
     void (*run)(const struct plan_op *op, struct exec *exec);

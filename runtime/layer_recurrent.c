@@ -252,8 +252,8 @@ void layer_initial_state(const struct lstm_model *model, const struct layer *lay
 
 /* ---- ways to step ----------------------------------------------------------------- */
 
-static const struct recurrent_method *const methods[] = {&recurrent_lstm, &recurrent_cells,
-                                                          &recurrent_onednn};
+static const struct recurrent_method *const methods[] = {&recurrent_lstm, &recurrent_gru,
+                                                          &recurrent_cells, &recurrent_onednn};
 
 const struct recurrent_method *const *recurrent_methods(size_t *n_out)
 {
@@ -279,6 +279,12 @@ struct simd_matrix recurrent_part(const struct recurrent_op *op, const float *w,
     const size_t stride = op->n_r + op->n_x;
     return (struct simd_matrix){w + first * stride + (over_x ? op->n_r : 0), stride, n, 1,
                                 over_x ? op->n_x : op->n_r};
+}
+
+void recurrent_hoist_room(struct lstm_plan *plan, const struct packed_matrix *x)
+{
+    if (x->panels.columns > plan->hoist_columns)
+        plan->hoist_columns = x->panels.columns;
 }
 
 bool recurrent_pack_projection(struct plan_builder *builder, struct plan_op *plan_op,
@@ -357,7 +363,8 @@ void recurrent_release(struct plan_op *op)
     {                                                                                           \
         .code = code_, .name = name_, .family = LAYER_RECURRENT, .check = check,                \
         .describe = describe, .flops = flops, .build = build, .run = recurrent_run,             \
-        .release = recurrent_release,                                                           \
+        .release = recurrent_release, .prepare = recurrent_prepare,                             \
+        .prepared_bytes = (sizeof(struct recurrent_prepared) + 63) / 64 * 64,                   \
     }
 
 const struct layer_type layer_lstm = RECURRENT_ROW(MODEL_LSTM, "lstm");

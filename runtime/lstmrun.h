@@ -191,6 +191,9 @@ LSTMRUN_API const char *lstm_plan_get_text(const lstm_plan *plan);
 /* Threads that a run of `items` items, the longest of `steps` steps, uses. */
 LSTMRUN_API uint32_t lstm_plan_get_threads(const lstm_plan *plan, size_t items, size_t steps);
 
+/* How they divide the work of such a run, as in lstm_plan_options: "none", "items" or "team". */
+LSTMRUN_API const char *lstm_plan_get_split(const lstm_plan *plan, size_t items, size_t steps);
+
 /* Nanoseconds that the cost model expects such a run to take. It is good for comparing
  * plans; lstmbench and `lstmrun --plan=measure` measure. */
 LSTMRUN_API double lstm_plan_get_estimate_ns(const lstm_plan *plan, size_t items, size_t steps);

@@ -21,12 +21,15 @@ void *memory_alloc(size_t n_bytes)
     if (!memory_add(n_bytes ? n_bytes : 1, MEMORY_ALIGN - 1, &padded))
         return NULL;
     padded &= ~(size_t)(MEMORY_ALIGN - 1);
+    /* A last page that is at least half in use is a huge one too: its rest costs less than
+     * hundreds of page faults. */
+    const size_t huge = (padded + huge_page / 2) & ~(huge_page - 1);
     void *block = NULL;
-    if (posix_memalign(&block, align, padded) != 0)
+    if (posix_memalign(&block, align, align == huge_page && huge > padded ? huge : padded) != 0)
         return NULL;
 #if defined(__linux__) && defined(MADV_HUGEPAGE)
     if (align == huge_page)
-        (void)madvise(block, padded & ~(huge_page - 1), MADV_HUGEPAGE);
+        (void)madvise(block, huge, MADV_HUGEPAGE);
 #endif
     return block;
 }

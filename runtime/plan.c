@@ -18,22 +18,42 @@
 
 /* ---- memory and packing, for the layers -------------------------------------- */
 
+static bool add_block(struct lstm_plan *plan, size_t n_bytes)
+{
+    void **blocks = realloc(plan->blocks, (plan->n_blocks + 1) * sizeof *blocks);
+    if (!blocks)
+        return false;
+    plan->blocks = blocks;
+    plan->room = memory_alloc(n_bytes);
+    plan->n_room = plan->room ? n_bytes : 0;
+    if (plan->room)
+        plan->blocks[plan->n_blocks++] = plan->room;
+    return plan->room;
+}
+
+/* Room for all weights that may still come: small matrices side by side fill huge pages
+ * that none would fill alone. Some padding is foreseen; for more there is another block. */
+static size_t room_for(const struct lstm_plan *plan, size_t n_bytes)
+{
+    const struct model_view *view = &plan->model->view;
+    const size_t all = (size_t)view->weight_bytes + view->n_tensors * (size_t)(4 * MEMORY_ALIGN);
+    const size_t left = all > plan->packed_bytes ? all - plan->packed_bytes : 0;
+    return left > n_bytes ? left : n_bytes;
+}
+
 void *plan_memory(struct lstm_plan *plan, size_t n_bytes)
 {
-    if (plan->n_blocks == plan->cap_blocks) {
-        const size_t cap = plan->cap_blocks ? 2 * plan->cap_blocks : 16;
-        void **blocks = realloc(plan->blocks, cap * sizeof *blocks);
-        if (!blocks)
-            return NULL;
-        plan->blocks = blocks;
-        plan->cap_blocks = cap;
-    }
-    void *block = memory_alloc(n_bytes);
-    if (block) {
-        plan->blocks[plan->n_blocks++] = block;
-        plan->packed_bytes += n_bytes;
-    }
-    return block;
+    size_t padded;
+    if (!memory_add(n_bytes ? n_bytes : 1, MEMORY_ALIGN - 1, &padded))
+        return NULL;
+    padded -= padded % MEMORY_ALIGN;
+    if (padded > plan->n_room && !add_block(plan, room_for(plan, padded)))
+        return NULL;
+    void *piece = plan->room;
+    plan->room += padded;
+    plan->n_room -= padded;
+    plan->packed_bytes += n_bytes;
+    return piece;
 }
 
 static float *plan_floats(struct lstm_plan *plan, size_t rows, size_t columns)
@@ -95,11 +115,13 @@ enum simd_act plan_act(uint32_t code)
 
 /* ---- places of values -------------------------------------------------------------- */
 
+/* A value that nobody reads lasts for one op more too: in a team one thread may still copy a
+ * state from it while others go on. */
 static void find_last_uses(struct lstm_plan *plan)
 {
     const struct lstm_model *model = plan->model;
     for (uint32_t i = 0; i < model->view.n_layers; i++) {
-        plan->values[i + 1].last_use = i;
+        plan->values[i + 1].last_use = i + 1;
         for (uint32_t j = 0; j < model->layers[i].spec.n_inputs; j++)
             plan->values[model->layers[i].spec.inputs[j]].last_use = i;
     }
@@ -124,6 +146,7 @@ static bool place_values(struct lstm_plan *plan)
 {
     const struct lstm_model *model = plan->model;
     plan->n_values = model->view.n_layers + 1;
+    plan->output = model->view.output;
     plan->values = calloc(plan->n_values, sizeof *plan->values);
     plan->slots = calloc(plan->n_values, sizeof *plan->slots);
     if (!plan->values || !plan->slots)
@@ -133,7 +156,7 @@ static bool place_values(struct lstm_plan *plan)
         struct value_place *place = &plan->values[v];
         place->size = model->values[v].size;
         place->once = model->values[v].once;
-        place->user = v == 0 || v == model->view.output;
+        place->user = v == 0 || v == plan->output;
         plan->any_once |= place->once;
         if (!place->user)
             place->slot = take_slot(plan, v - 1, place);
@@ -173,17 +196,19 @@ static bool own_threads(const struct lstm_plan *plan)
     return strcmp(plan->backend, "native") != 0;
 }
 
+enum { N_SPLITS = 3 };
+
+static const char *const split_names[N_SPLITS] = {
+    [SPLIT_NONE] = "none", [SPLIT_ITEMS] = "items", [SPLIT_TEAM] = "team"};
+
 static lstm_status read_split(struct lstm_plan *plan, const char *name, lstm_error *error)
 {
-    static const char *const names[] = {
-        [SPLIT_NONE] = "none", [SPLIT_ITEMS] = "items", [SPLIT_TEAM] = "team"};
-    enum { N_NAMES = sizeof names / sizeof names[0] };
     size_t mode = 0;
     if (!name)
         return LSTM_OK;
-    while (mode < N_NAMES && strcmp(names[mode], name) != 0)
+    while (mode < N_SPLITS && strcmp(split_names[mode], name) != 0)
         mode++;
-    if (mode == N_NAMES)
+    if (mode == N_SPLITS)
         return error_set(error, LSTM_E_ARG,
                          "options.split is \"%.40s\", expected \"none\", \"items\" or \"team\"", name);
     if (own_threads(plan))
@@ -201,7 +226,7 @@ static lstm_status read_split(struct lstm_plan *plan, const char *name, lstm_err
 }
 
 static lstm_status read_options(struct lstm_plan *plan, const lstm_plan_options *given,
-                                const struct simd_cpu *cpu, lstm_error *error)
+                                lstm_error *error)
 {
     lstm_plan_options options = LSTM_PLAN_OPTIONS_INIT;
     if (given && given->struct_size != sizeof options)
@@ -213,7 +238,7 @@ static lstm_status read_options(struct lstm_plan *plan, const lstm_plan_options 
         find_backend(plan, options.backend ? options.backend : "native", error);
     if (status != LSTM_OK)
         return status;
-    plan->isa = simd_find(cpu->bits, options.isa);
+    plan->isa = simd_find(plan->cpu.bits, options.isa);
     if (!plan->isa)
         return error_set(error, LSTM_E_UNSUPPORTED,
                          "instruction set \"%.40s\" is not one that this build and this CPU have",
@@ -222,7 +247,7 @@ static lstm_status read_options(struct lstm_plan *plan, const lstm_plan_options 
         return error_set(error, LSTM_E_ARG, "options.threads is %u, at most %d",
                          (unsigned)options.threads, MAX_THREADS);
     plan->threads = options.threads ? smaller(options.threads, parallel_most())
-                                    : smaller(parallel_default(), cpu->cores);
+                                    : smaller(parallel_default(), plan->cpu.cores);
     plan->threads = smaller(plan->threads, MAX_THREADS);
     plan->problem.items = options.items ? options.items : 1;
     plan->problem.steps = options.steps ? options.steps : 100;
@@ -230,13 +255,11 @@ static lstm_status read_options(struct lstm_plan *plan, const lstm_plan_options 
     return read_split(plan, options.split, error);
 }
 
-/* The best rows for the packing of an LSTM: a product over the same panels lets the
- * input part be computed ahead. */
 static void choose_kernels(struct lstm_plan *plan)
 {
-    plan->lstm = &plan->isa->lstm[0];
     plan->gemm = &plan->isa->gemm[0];
-    plan->hoist_tile = plan->gemm->widest == plan->lstm->widest ? plan->lstm->tile_items : 0;
+    plan->lstm = &plan->isa->lstm[0];
+    plan->gru = &plan->isa->gru[0];
 }
 
 /* ---- ops --------------------------------------------------------------------------- */
@@ -254,12 +277,19 @@ static lstm_status build_ops(struct lstm_plan *plan, lstm_error *error)
         op->layer = &plan->model->layers[i];
         op->plan = plan;
         op->output = i + 1;
+        op->run = op->layer->type->run;
+        op->reducer = op->layer->type->family == LAYER_REDUCER;
+        op->once = op->layer->out.once;
+        op->prepared = plan->prepared_bytes;
+        plan->prepared_bytes += op->layer->type->prepared_bytes;
         plan->whole |= op->layer->whole;
         const lstm_status status =
             op->layer->type->build ? op->layer->type->build(&builder, op, error) : LSTM_OK;
         if (status != LSTM_OK)
             return status;
         op->packed_bytes = plan->packed_bytes - before;
+        if (plan->model->file.bytes) /* the packed copy is what runs from here on */
+            mapfile_release(&plan->model->file);
     }
     return LSTM_OK;
 }
@@ -320,22 +350,21 @@ static bool choose_splits(struct lstm_plan *plan)
 static lstm_status fill_plan(struct lstm_plan *plan, const lstm_plan_options *options,
                              lstm_error *error)
 {
-    const struct simd_cpu cpu = simd_cpu_detect();
     const struct lstm_model *model = plan->model;
-    lstm_status status = read_options(plan, options, &cpu, error);
+    const struct simd_cpu *cpu = &plan->cpu;
+    plan->cpu = simd_cpu_detect();
+    lstm_status status = read_options(plan, options, error);
     if (status != LSTM_OK)
         return status;
     if (model->file.bytes && !mapfile_unchanged(&model->file))
         return error_set(error, LSTM_E_IO, "the model file has changed since it was opened");
     choose_kernels(plan);
-    plan->machine = machine_of(plan->isa->lanes, cpu.cores, cpu.l1d, cpu.l2, cpu.l3);
+    plan->machine = machine_of(plan->isa->lanes, cpu->cores, cpu->l1d, cpu->l2, cpu->l3);
     status = build_ops(plan, error);
     if (status != LSTM_OK)
         return status;
     if (!place_values(plan) || !choose_splits(plan) || !plan_write_text(plan))
         return error_nomem(error);
-    if (model->file.bytes) /* the packed copy is what runs from here on */
-        mapfile_release(&model->file);
     return LSTM_OK;
 }
 
@@ -385,6 +414,8 @@ const char *lstm_plan_get_text(const lstm_plan *plan)
 
 struct split plan_split(const struct lstm_plan *plan, size_t items, size_t steps)
 {
+    if (plan->threads == 1)
+        return (struct split){SPLIT_NONE, 1};
     struct split split = split_lookup(&plan->splits, items, steps);
     if (split.mode == SPLIT_ITEMS && split.threads > items)
         split.threads = (uint32_t)items;
@@ -394,6 +425,11 @@ struct split plan_split(const struct lstm_plan *plan, size_t items, size_t steps
 uint32_t lstm_plan_get_threads(const lstm_plan *plan, size_t items, size_t steps)
 {
     return own_threads(plan) ? plan->threads : plan_split(plan, items, steps).threads;
+}
+
+const char *lstm_plan_get_split(const lstm_plan *plan, size_t items, size_t steps)
+{
+    return split_names[plan_split(plan, items, steps).mode];
 }
 
 double lstm_plan_get_estimate_ns(const lstm_plan *plan, size_t items, size_t steps)

@@ -20,7 +20,7 @@ struct packed_matrix {
 
 /* One direction of a recurrent layer. */
 struct recurrent_weights {
-    struct packed_matrix x, h;  /* h carries no bias */
+    struct packed_matrix x, h;  /* h: with a bias for a fused gru only */
     struct packed_matrix h_new; /* gru: the candidate's part of R, kept apart */
     struct packed_matrix projection;
     const float *peephole; /* [3][H], or NULL; aligned copy in the plan */
@@ -37,6 +37,7 @@ struct recurrent_op {
     const struct recurrent_method *method; /* way to step it */
     struct recurrent_backend *backend;     /* of a method that is not ours; it frees it */
     size_t scratch_floats;  /* an item needs while stepping */
+    size_t hoist_tile;      /* items that make hoisting pointless; 0: never hoist */
 };
 
 struct dense_op {
@@ -51,6 +52,9 @@ struct plan_op {
     const struct layer *layer;
     const struct lstm_plan *plan;
     uint32_t output;  /* value it makes: layer index + 1 */
+    void (*run)(const struct plan_op *op, struct exec *exec); /* the layer type's */
+    bool reducer, once; /* its family; its result is there once a run */
+    size_t prepared;    /* bytes before its own in a thread's prepared memory */
     union {
         struct recurrent_op recurrent;
         struct dense_op dense;
@@ -68,7 +72,7 @@ struct value_place {
     bool once;
     bool user;      /* the caller's memory: model input, model output */
     uint32_t slot;  /* else: buffer of this number */
-    uint32_t last_use; /* last op that makes or reads it */
+    uint32_t last_use; /* last op that reads it, or the one after that which makes it */
 };
 
 /* A buffer that values use one after the other. */
@@ -80,14 +84,17 @@ struct value_slot {
 
 struct lstm_plan {
     const struct lstm_model *model;
+    struct simd_cpu cpu; /* asked once: that can take as long as all the rest */
     const struct simd_isa *isa;
     const struct simd_gemm_kernel *gemm;
     const struct simd_lstm_kernel *lstm;
+    const struct simd_gru_kernel *gru;
     const char *backend; /* "native" or another one of this build */
     struct plan_problem problem;
     struct machine machine;
     struct plan_op *ops;         /* [n_ops] */
     uint32_t n_ops, n_values;
+    uint32_t output;             /* value that goes to the caller */
     struct value_place *values;  /* [n_values] */
     struct value_slot *slots;    /* [n_slots] */
     uint32_t n_slots;
@@ -99,11 +106,12 @@ struct lstm_plan {
     bool whole;                  /* some layer needs the whole sequence in one block */
     bool any_once;
     size_t hoist_columns;        /* padded columns of the widest hoisted product */
-    size_t hoist_tile;           /* items that make hoisting pointless; 0: never hoist */
     size_t scratch_floats;       /* most that an item of any op needs */
+    size_t prepared_bytes;       /* that a thread keeps for all ops */
     size_t packed_bytes;
-    void **blocks;               /* memory owned by the plan */
-    size_t n_blocks, cap_blocks;
+    void **blocks;               /* [n_blocks], memory owned by the plan */
+    size_t n_blocks, n_room;
+    char *room;                  /* n_room bytes at the end of the last block, not in use yet */
     char *text;
 };
 

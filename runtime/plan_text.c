@@ -252,14 +252,12 @@ static void put_recurrent(struct text *text, const struct plan_op *op)
     put(text, " (recurrent), ");
     put_set(text, plan, cost->weight_bytes_x);
     put(text, " (input)%s\n", rec->n_directions == 2 ? ", for each direction" : "");
-    const size_t ahead = rec->method->fused
-                             ? choose_hoist(items, plan->problem.steps, plan->hoist_tile)
-                             : 0;
+    const size_t ahead = choose_hoist(items, plan->problem.steps, rec->hoist_tile);
     if (ahead)
         put(text, "         input    %s, %zu steps ahead\n", plan->gemm->name, ahead);
     else
         put(text, "         input    with each step%s\n",
-            rec->method->fused && items >= plan->hoist_tile ? ": the items fill a tile" : "");
+            rec->hoist_tile && items >= rec->hoist_tile ? ": the items fill a tile" : "");
     put_rejected_methods(text, op);
 }
 
@@ -291,20 +289,20 @@ static void put_op(struct text *text, const struct plan_op *op)
 
 bool plan_write_text(struct lstm_plan *plan)
 {
-    const struct simd_cpu cpu = simd_cpu_detect();
+    const struct simd_cpu *cpu = &plan->cpu;
     struct text text = {0};
     put(&text, "problem  %zu item%s of %zu step%s, f32, exact\n", plan->problem.items,
         plan->problem.items == 1 ? "" : "s", plan->problem.steps,
         plan->problem.steps == 1 ? "" : "s");
-    put(&text, "machine  %s, %u core%s, L1 ", cpu.name, (unsigned)cpu.cores,
-        cpu.cores == 1 ? "" : "s");
-    put_bytes(&text, (double)cpu.l1d);
+    put(&text, "machine  %s, %u core%s, L1 ", cpu->name, (unsigned)cpu->cores,
+        cpu->cores == 1 ? "" : "s");
+    put_bytes(&text, (double)cpu->l1d);
     put(&text, ", L2 ");
-    put_bytes(&text, (double)cpu.l2);
+    put_bytes(&text, (double)cpu->l2);
     put(&text, ", L3 ");
-    put_bytes(&text, (double)cpu.l3);
+    put_bytes(&text, (double)cpu->l3);
     put(&text, "\n");
-    put_isas(&text, plan, cpu.bits);
+    put_isas(&text, plan, cpu->bits);
     put(&text, "backend  %s\n", plan->backend);
     put_threads(&text, plan);
     for (uint32_t i = 0; i < plan->n_ops; i++)

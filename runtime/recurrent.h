@@ -16,7 +16,8 @@
 #include "runtime/exec.h"
 #include "runtime/plan.h"
 
-/* One direction of a layer in this block, as one thread of its group sees it. */
+/* One direction of a layer, as one thread of its group sees it. It is made once for each
+ * size of the team and must not change while it steps. */
 struct stepper {
     const struct plan_op *op;
     const struct recurrent_op *rec;
@@ -25,10 +26,15 @@ struct stepper {
     struct section *section;
     struct exec_scratch *scratch; /* this thread's */
     float *floats;                /* the group's: [items][scratch_floats] */
-    struct barrier *barrier;
+    struct barrier_seat *seat;    /* in the group */
     uint32_t direction, rank, size;
     bool reverse;
-    float **in, **out; /* rows of the layer's input and output */
+    float **in, **out; /* rows of the layer's input and output … */
+    size_t column;     /* … where this direction's part of an output row begins */
+    union {
+        struct simd_lstm lstm;
+        struct simd_gru gru;
+    } args; /* of the method's kernel, as far as they do not change from step to step */
 };
 
 struct recurrent_method {
@@ -36,8 +42,8 @@ struct recurrent_method {
     const char *how;     /* a phrase for the printed plan */
     const char *behind;  /* why it comes after the rows before it in the table */
 
-    /* Its threads share the hidden units, and the input part is done for many steps at
-     * once; else a group's first thread does all. */
+    /* Its threads share the hidden units, each step ends with step_sync, and the input part
+     * is done for many steps at once; else a group's first thread does all. */
     bool fused;
 
     /* Why it cannot do this layer (a static text), or NULL. */
@@ -53,11 +59,15 @@ struct recurrent_method {
     /* Free what build made beyond the plan's memory; may be NULL. */
     void (*release)(struct plan_op *op);
 
+    /* Fill in step->args; may be NULL. */
+    void (*prepare)(struct stepper *step);
+
     /* All steps of the block; what barriers it needs between steps is its own business. */
     void (*steps)(const struct stepper *step);
 };
 
 extern const struct recurrent_method recurrent_lstm;  /* recurrent_lstm.c */
+extern const struct recurrent_method recurrent_gru;   /* recurrent_gru.c */
 extern const struct recurrent_method recurrent_cells; /* recurrent_cells.c */
 extern const struct recurrent_method recurrent_onednn; /* recurrent_onednn.c */
 
@@ -82,6 +92,9 @@ struct simd_matrix recurrent_part(const struct recurrent_op *op, const float *w,
 /* Activations are those of the textbook's cell in each direction. */
 bool recurrent_standard_acts(const struct layer *layer);
 
+/* Room for the input part of a matrix, computed ahead. */
+void recurrent_hoist_room(struct lstm_plan *plan, const struct packed_matrix *x);
+
 /* Pack the projection of a direction if it has one. False: out of memory. */
 bool recurrent_pack_projection(struct plan_builder *builder, struct plan_op *op,
                                uint32_t direction);
@@ -91,14 +104,29 @@ bool recurrent_pack_projection(struct plan_builder *builder, struct plan_op *op,
 /* The layer's release function. */
 void recurrent_release(struct plan_op *op);
 
-/* The layer's run function: deals the directions to the team and calls method->steps. */
+/* The layer type's prepare, which deals the directions to the team, its run, which calls
+ * method->steps for them, and the bytes that it keeps for that. */
+void recurrent_prepare(const struct plan_op *op, struct exec *exec);
 void recurrent_run(const struct plan_op *op, struct exec *exec);
 
+struct recurrent_prepared {
+    uint32_t n;             /* directions that this thread steps */
+    struct stepper step[2]; /* [n] */
+};
+
 /* All threads of the group meet. */
-void step_sync(const struct stepper *step);
+static inline void step_sync(const struct stepper *step)
+{
+    barrier_wait(step->seat);
+}
 
 /* Items that have a step `s`: the first ones, lengths descend. */
-size_t step_active(const struct stepper *step, size_t s, size_t active);
+static inline size_t step_active(const struct stepper *step, size_t s, size_t active)
+{
+    while (active && step->section->items[active - 1].steps <= s)
+        active--;
+    return active;
+}
 
 /* Where step `s` of an item reads its input, where h was before, where its output goes. */
 const float *step_in(const struct stepper *step, size_t item, size_t s);
@@ -109,10 +137,41 @@ float *step_c(const struct stepper *step, size_t item);
 /* Pointers of one step for the active items, into scratch->in, h, c and out. */
 void step_place(const struct stepper *step, size_t s, size_t active);
 
-/* bias + W·x of the steps [s, s + n) into the hoist buffer, for the panels that this
- * thread will use. Its row for step s + j of item i is j · active + i: items that have
- * ended by then leave a gap. */
-void step_hoist(const struct stepper *step, size_t s, size_t n, size_t active,
-                size_t panel_begin, size_t panel_end);
+/* Panels that a thread of the group steps. */
+struct step_share {
+    size_t panel_begin, panel_end;
+};
+struct step_share step_share_of(const struct stepper *step);
+
+/* bias + W·x of the steps [s, s + n) into the hoist buffer, for the share's panels. Its row for
+ * step s + j of item i is j · active + i: items that have ended by then leave a gap. */
+void step_hoist(const struct stepper *step, struct step_share share, size_t s, size_t n,
+                size_t active);
+
+/* One step of `items` items, with rows of bias + W·x, which it may overwrite, or NULL. */
+typedef void step_one_fn(const struct stepper *step, void *context, size_t s, size_t items,
+                         float *const *hoisted);
+
+/* All steps of the block, the input part of as many as pays computed ahead. Inline, so that
+ * `one` may be. */
+static inline void step_all(const struct stepper *step, struct step_share share, step_one_fn *one,
+                            void *context)
+{
+    const size_t n_steps = step->section->items[0].steps;
+    size_t items = step->section->n_active;
+    for (size_t s = 0; s < n_steps;) {
+        const size_t active = items, left = n_steps - s;
+        const size_t ahead = left < 2 ? 0 : choose_hoist(active, left, step->rec->hoist_tile);
+        float **rows = ahead ? step->section->hoist_rows[step->direction] : NULL;
+        if (ahead)
+            step_hoist(step, share, s, ahead, active);
+        const size_t end = s + (ahead ? ahead : 1);
+        do {
+            one(step, context, s++, items, rows);
+            items = step_active(step, s, items);
+            rows = rows ? rows + active : NULL;
+        } while (s < end);
+    }
+}
 
 #endif

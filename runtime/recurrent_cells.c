@@ -50,9 +50,12 @@ static bool build_direction(struct plan_builder *builder, struct plan_op *plan_o
 static lstm_status build(struct plan_builder *builder, struct plan_op *plan_op, lstm_error *error)
 {
     struct recurrent_op *op = &plan_op->u.recurrent;
-    for (uint32_t d = 0; d < op->n_directions; d++)
+    op->hoist_tile = builder->plan->gemm->tile_rows;
+    for (uint32_t d = 0; d < op->n_directions; d++) {
         if (!build_direction(builder, plan_op, d))
             return error_nomem(error);
+        recurrent_hoist_room(builder->plan, &op->direction[d].x);
+    }
     const bool more = op->gates == 3 || op->direction[0].projection.weights;
     op->scratch_floats = (op->gates + more) * (size_t)op->hidden;
     return LSTM_OK;
@@ -64,7 +67,6 @@ static lstm_status build(struct plan_builder *builder, struct plan_op *plan_op, 
 struct cell {
     const struct recurrent_op *op;
     const struct recurrent_weights *weights;
-    const struct lstm_plan *plan;
     const struct simd_vector_ops *ops;
     float *z;       /* [gates][hidden] pre-activations */
     float *extra;   /* [hidden] */
@@ -111,21 +113,25 @@ static void cell_lstm(const struct cell *cell)
     cell->ops->mul(o, h, h, n);
 }
 
+/* Reset and update gate; what the candidate's product reads, and where its sums go. */
+static void cell_gru_gates(const struct cell *cell, const float **from, float **to)
+{
+    const size_t n = cell->op->hidden;
+    float *r = cell->z, *z = r + n, *candidate = z + n;
+    activate(cell, 0, r);
+    activate(cell, 0, z);
+    if (!cell->op->reset_after)
+        cell->ops->mul(r, cell->h, cell->extra, n);
+    *from = cell->op->reset_after ? cell->h : cell->extra;
+    *to = cell->op->reset_after ? cell->extra : candidate;
+}
+
 static void cell_gru(const struct cell *cell)
 {
     const size_t n = cell->op->hidden;
     float *r = cell->z, *z = r + n, *candidate = z + n;
-    const float *const h_rows[] = {cell->h}, *const reset_rows[] = {cell->extra};
-    float *const extra_rows[] = {cell->extra}, *const candidate_rows[] = {candidate};
-    activate(cell, 0, r);
-    activate(cell, 0, z);
-    if (cell->op->reset_after) {
-        exec_product(cell->plan, &cell->weights->h_new, h_rows, extra_rows, 1);
+    if (cell->op->reset_after)
         cell->ops->fma(r, cell->extra, candidate, candidate, n);
-    } else {
-        cell->ops->mul(r, cell->h, cell->extra, n);
-        exec_product(cell->plan, &cell->weights->h_new, reset_rows, candidate_rows, 1);
-    }
     activate(cell, 1, candidate);
     cell->ops->one_minus(z, r, n);
     cell->ops->mul(r, candidate, candidate, n);
@@ -138,42 +144,64 @@ static void cell_rnn(const struct cell *cell)
     memcpy(cell->out, cell->z, cell->op->hidden * sizeof *cell->out);
 }
 
-static void step_cell(const struct stepper *step, size_t item, size_t s)
+/* The sums over x are computed ahead or lie in the group's scratch; both are used up. */
+static struct cell cell_of(const struct stepper *step, size_t item, size_t s, float *z)
 {
-    float *z = step->floats + item * step->rec->scratch_floats;
-    const struct cell cell = {
-        .op = step->rec, .weights = step->weights, .plan = step->op->plan,
-        .ops = step->op->plan->isa->ops, .z = z,
-        .extra = z + (size_t)step->rec->gates * step->rec->hidden,
-        .h = step_h(step, item, s),
-        .c = step_c(step, item), .out = step_out(step, item, s),
+    float *own = step->floats + item * step->rec->scratch_floats;
+    return (struct cell){
+        .op = step->rec, .weights = step->weights, .ops = step->op->plan->isa->ops, .z = z,
+        .extra = own + (size_t)step->rec->gates * step->rec->hidden,
+        .h = step_h(step, item, s), .c = step_c(step, item), .out = step_out(step, item, s),
     };
-    switch (step->rec->gates) {
-    case 4: cell_lstm(&cell); break;
-    case 3: cell_gru(&cell); break;
-    default: cell_rnn(&cell);
+}
+
+static void finish_cell(const struct cell *cell)
+{
+    switch (cell->op->gates) {
+    case 4: cell_lstm(cell); break;
+    case 3: cell_gru(cell); break;
+    default: cell_rnn(cell);
     }
-    step->scratch->hoisted[item] = cell.extra;
+}
+
+/* The candidate's product waits for the reset gates; a gru has no c, so its rows are free. */
+static void candidates(const struct stepper *step, size_t s, size_t items)
+{
+    struct exec_scratch *scratch = step->scratch;
+    for (size_t i = 0; i < items; i++) {
+        const struct cell cell = cell_of(step, i, s, scratch->spare[i]);
+        cell_gru_gates(&cell, &scratch->in[i], &scratch->c[i]);
+    }
+    exec_product(step->op->plan, &step->weights->h_new, scratch->in, scratch->c, items);
+}
+
+static void one_step(const struct stepper *step, void *context, size_t s, size_t items,
+                     float *const *hoisted)
+{
+    const struct lstm_plan *plan = step->op->plan;
+    struct exec_scratch *scratch = step->scratch;
+    (void)context;
+    step_place(step, s, items);
+    for (size_t i = 0; i < items; i++)
+        scratch->spare[i] = hoisted ? hoisted[i] : step->floats + i * step->rec->scratch_floats;
+    if (!hoisted)
+        exec_product(plan, &step->weights->x, scratch->in, scratch->spare, items);
+    exec_product(plan, &step->weights->h, scratch->h, scratch->spare, items);
+    if (step->rec->gates == 3)
+        candidates(step, s, items);
+    for (size_t i = 0; i < items; i++) {
+        const struct cell cell = cell_of(step, i, s, scratch->spare[i]);
+        finish_cell(&cell);
+        scratch->hoisted[i] = cell.extra;
+    }
+    if (step->weights->projection.weights)
+        exec_product(plan, &step->weights->projection, scratch->hoisted, scratch->out, items);
 }
 
 static void steps(const struct stepper *step)
 {
-    const struct lstm_plan *plan = step->op->plan;
-    struct exec_scratch *scratch = step->scratch;
-    const size_t n_steps = step->section->items[0].steps;
-    size_t active = step->section->n_active;
-    for (size_t s = 0; s < n_steps; s++) {
-        active = step_active(step, s, active);
-        step_place(step, s, active);
-        for (size_t i = 0; i < active; i++)
-            scratch->spare[i] = step->floats + i * step->rec->scratch_floats;
-        exec_product(plan, &step->weights->x, scratch->in, scratch->spare, active);
-        exec_product(plan, &step->weights->h, scratch->h, scratch->spare, active);
-        for (size_t i = 0; i < active; i++)
-            step_cell(step, i, s);
-        if (step->weights->projection.weights)
-            exec_product(plan, &step->weights->projection, scratch->hoisted, scratch->out, active);
-    }
+    const struct step_share all = {0, step->weights->x.panels.count};
+    step_all(step, all, one_step, NULL);
 }
 
 const struct recurrent_method recurrent_cells = {

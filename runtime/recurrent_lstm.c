@@ -47,11 +47,12 @@ static lstm_status build(struct plan_builder *builder, struct plan_op *plan_op, 
 {
     struct recurrent_op *op = &plan_op->u.recurrent;
     struct lstm_plan *plan = builder->plan;
+    /* A product over the same panels lets the input part be computed ahead. */
+    op->hoist_tile = plan->gemm->widest == plan->lstm->widest ? plan->lstm->tile_items : 0;
     for (uint32_t d = 0; d < op->n_directions; d++) {
         if (!build_direction(builder, plan_op, d))
             return error_nomem(error);
-        const size_t columns = op->direction[d].x.panels.columns;
-        plan->hoist_columns = columns > plan->hoist_columns ? columns : plan->hoist_columns;
+        recurrent_hoist_room(plan, &op->direction[d].x);
     }
     op->scratch_floats = op->direction[0].projection.weights ? op->hidden : 0;
     return LSTM_OK;
@@ -64,53 +65,46 @@ static void project(const struct stepper *step, size_t active)
                      (const float *const *)step->scratch->spare, step->scratch->out, active);
 }
 
-/* With a projection the kernel's h goes to the group's scratch and is projected from there. */
-static void one_step(const struct stepper *step, struct simd_lstm *args, size_t s,
-                     const float *const *hoisted)
+static void prepare(struct stepper *step)
 {
-    struct exec_scratch *scratch = step->scratch;
+    const struct recurrent_weights *weights = step->weights;
+    const struct exec_scratch *scratch = step->scratch;
+    const struct step_share share = step_share_of(step);
+    step->args.lstm = (struct simd_lstm){
+        .wx = weights->x.weights, .wh = weights->h.weights, .bias = weights->x.bias,
+        .panels = &weights->x.panels, .n_x = step->rec->n_x, .n_h = step->rec->n_r,
+        .units = step->rec->hidden, .x = scratch->in, .h = scratch->h, .c = scratch->c,
+        .h_out = weights->projection.weights ? scratch->spare : scratch->out,
+        .panel_begin = share.panel_begin, .panel_end = share.panel_end,
+    };
+}
+
+/* With a projection the kernel's h goes to the group's scratch and is projected from there. */
+static void one_step(const struct stepper *step, void *context, size_t s, size_t items,
+                     float *const *hoisted)
+{
+    struct simd_lstm *args = context;
     const bool projected = step->weights->projection.weights;
-    step_place(step, s, args->items);
-    args->xw = hoisted;
+    step_place(step, s, items);
+    args->items = items;
+    args->xw = (const float *const *)hoisted;
     if (projected)
-        for (size_t i = 0; i < args->items; i++)
-            scratch->spare[i] = step->floats + i * step->rec->scratch_floats;
-    args->h_out = projected ? scratch->spare : scratch->out;
+        for (size_t i = 0; i < items; i++)
+            step->scratch->spare[i] = step->floats + i * step->rec->scratch_floats;
     step->op->plan->lstm->step(args);
     args->backwards = !args->backwards;
     step_sync(step);
     if (projected) {
-        project(step, args->items);
+        project(step, items);
         step_sync(step);
     }
 }
 
 static void steps(const struct stepper *step)
 {
-    const struct recurrent_weights *weights = step->weights;
-    const struct simd_panels *panels = &weights->x.panels;
-    struct exec_scratch *scratch = step->scratch;
-    const size_t n_steps = step->section->items[0].steps;
-    size_t active = step->section->n_active;
-    struct simd_lstm args = {
-        .wx = weights->x.weights, .wh = weights->h.weights, .bias = weights->x.bias,
-        .panels = panels, .n_x = step->rec->n_x, .n_h = step->rec->n_r,
-        .units = step->rec->hidden, .x = scratch->in, .h = scratch->h, .c = scratch->c,
-        .panel_begin = panels->count * step->rank / step->size,
-        .panel_end = panels->count * (step->rank + 1) / step->size,
-        .backwards = step->section->backwards,
-    };
-    for (size_t s = 0; s < n_steps;) {
-        active = step_active(step, s, active);
-        const size_t ahead = choose_hoist(active, n_steps - s, step->op->plan->hoist_tile);
-        if (ahead)
-            step_hoist(step, s, ahead, active, args.panel_begin, args.panel_end);
-        float **rows = step->section->hoist_rows[step->direction];
-        for (size_t end = s + (ahead ? ahead : 1); s < end; s++, rows += active) {
-            args.items = step_active(step, s, active);
-            one_step(step, &args, s, ahead ? (const float *const *)rows : NULL);
-        }
-    }
+    struct simd_lstm args = step->args.lstm;
+    args.backwards = step->section->backwards;
+    step_all(step, (struct step_share){args.panel_begin, args.panel_end}, one_step, &args);
 }
 
 const struct recurrent_method recurrent_lstm = {
@@ -120,5 +114,6 @@ const struct recurrent_method recurrent_lstm = {
     .reject = reject,
     .kernel = kernel,
     .build = build,
+    .prepare = prepare,
     .steps = steps,
 };

@@ -7,18 +7,6 @@
 
 #include "runtime/recurrent.h"
 
-void step_sync(const struct stepper *step)
-{
-    barrier_wait(step->barrier, step->size);
-}
-
-size_t step_active(const struct stepper *step, size_t s, size_t active)
-{
-    while (active && step->section->items[active - 1].steps <= s)
-        active--;
-    return active;
-}
-
 static size_t row_at(const struct stepper *step, size_t item, size_t s)
 {
     const struct exec_item *run = &step->section->items[item];
@@ -32,7 +20,7 @@ const float *step_in(const struct stepper *step, size_t item, size_t s)
 
 float *step_out(const struct stepper *step, size_t item, size_t s)
 {
-    return step->out[row_at(step, item, s)] + step->direction * step->rec->n_r;
+    return step->out[row_at(step, item, s)] + step->column;
 }
 
 static float *state_h(const struct stepper *step, size_t item)
@@ -53,16 +41,20 @@ float *step_c(const struct stepper *step, size_t item)
 void step_place(const struct stepper *step, size_t s, size_t active)
 {
     struct exec_scratch *scratch = step->scratch;
+    const struct exec_item *items = step->section->items;
+    const size_t before = step->reverse ? 1 : (size_t)-1;
     for (size_t i = 0; i < active; i++) {
-        scratch->in[i] = step_in(step, i, s);
-        scratch->h[i] = step_h(step, i, s);
-        scratch->c[i] = step_c(step, i);
-        scratch->out[i] = step_out(step, i, s);
+        const size_t row = row_at(step, i, s);
+        scratch->in[i] = step->in[row];
+        scratch->h[i] = s ? step->out[row + before] + step->column
+                          : items[i].state + step->state->h;
+        scratch->c[i] = items[i].state + step->state->c;
+        scratch->out[i] = step->out[row] + step->column;
     }
 }
 
-void step_hoist(const struct stepper *step, size_t s, size_t n, size_t active,
-                size_t panel_begin, size_t panel_end)
+void step_hoist(const struct stepper *step, struct step_share share, size_t s, size_t n,
+                size_t active)
 {
     const struct packed_matrix *x = &step->weights->x;
     struct exec_scratch *scratch = step->scratch;
@@ -75,9 +67,16 @@ void step_hoist(const struct stepper *step, size_t s, size_t n, size_t active,
     const struct simd_gemm args = {
         .weights = x->weights, .bias = x->bias, .panels = &x->panels, .k = x->k,
         .n_out = x->panels.columns, .x = scratch->in, .out = scratch->spare, .rows = rows,
-        .panel_begin = panel_begin, .panel_end = panel_end,
+        .panel_begin = share.panel_begin, .panel_end = share.panel_end,
     };
     step->op->plan->gemm->run(&args);
+}
+
+struct step_share step_share_of(const struct stepper *step)
+{
+    const size_t count = step->weights->x.panels.count;
+    return (struct step_share){count * step->rank / step->size,
+                               count * (step->rank + 1) / step->size};
 }
 
 /* After the last step of the block each stream gets its h; c is there already. */
@@ -90,36 +89,59 @@ static void keep_h(const struct stepper *step)
     }
 }
 
-static void run_direction(const struct plan_op *op, struct exec *exec, uint32_t direction,
-                          uint32_t leader, uint32_t size)
+/* ---- directions -------------------------------------------------------------- */
+
+static void add_direction(struct recurrent_prepared *prepared, const struct plan_op *op,
+                          const struct exec *exec, uint32_t direction, uint32_t leader)
 {
-    const struct stepper step = {
+    struct stepper *step = &prepared->step[prepared->n++];
+    struct section *section = exec->section;
+    struct barrier_seat *seat =
+        op->u.recurrent.n_directions == 1 ? &section->all : &section->group[direction];
+    *step = (struct stepper){
         .op = op, .rec = &op->u.recurrent, .weights = &op->u.recurrent.direction[direction],
-        .state = &op->layer->state[direction], .section = exec->section,
-        .scratch = exec->scratch, .floats = exec->section->threads[leader].floats,
-        .barrier = &exec->section->group[direction], .direction = direction,
-        .rank = exec->rank - leader, .size = size,
+        .state = &op->layer->state[direction], .section = section, .scratch = exec->scratch,
+        .floats = section->threads[leader].floats, .seat = seat, .direction = direction,
+        .rank = seat->rank, .size = seat->size,
         .reverse = op->layer->spec.params[MODEL_RNN_DIRECTION] == MODEL_REVERSED || direction == 1,
         .in = exec_rows(exec, op->layer->spec.inputs[0]), .out = exec_rows(exec, op->output),
+        .column = direction * op->u.recurrent.n_r,
     };
-    if (step.rec->method->fused || step.rank == 0)
-        step.rec->method->steps(&step);
-    if (step.rank == 0)
-        keep_h(&step);
+    if (step->rec->method->prepare)
+        step->rec->method->prepare(step);
 }
 
 /* Two directions go to two halves of the team, or one after the other to one thread. */
+void recurrent_prepare(const struct plan_op *op, struct exec *exec)
+{
+    struct recurrent_prepared *prepared = exec_prepared(exec, op);
+    struct section *section = exec->section;
+    const uint32_t first = (exec->size + 1) / 2, direction = exec->rank >= first;
+    prepared->n = 0;
+    section->group[0].rank = exec->rank;
+    section->group[0].size = first;
+    section->group[1].rank = exec->size == 1 ? 0 : exec->rank - first;
+    section->group[1].size = exec->size == 1 ? 1 : exec->size - first;
+    if (op->u.recurrent.n_directions == 1) {
+        add_direction(prepared, op, exec, 0, 0);
+    } else if (exec->size == 1) {
+        add_direction(prepared, op, exec, 0, 0);
+        add_direction(prepared, op, exec, 1, 0);
+    } else {
+        add_direction(prepared, op, exec, direction, direction ? first : 0);
+    }
+}
+
 void recurrent_run(const struct plan_op *op, struct exec *exec)
 {
-    const uint32_t first = (exec->size + 1) / 2;
-    if (op->u.recurrent.n_directions == 1) {
-        run_direction(op, exec, 0, 0, exec->size);
-    } else if (exec->size == 1) {
-        run_direction(op, exec, 0, 0, 1);
-        run_direction(op, exec, 1, 0, 1);
-    } else if (exec->rank < first) {
-        run_direction(op, exec, 0, 0, first);
-    } else {
-        run_direction(op, exec, 1, first, exec->size - first);
+    const struct recurrent_prepared *prepared = exec_prepared(exec, op);
+    const struct recurrent_method *method = op->u.recurrent.method;
+    for (uint32_t i = 0; i < prepared->n; i++) {
+        const struct stepper *step = &prepared->step[i];
+        if (method->fused || step->rank == 0)
+            method->steps(step);
+        if (step->rank == 0)
+            keep_h(step);
     }
+    exec->met = method->fused && op->u.recurrent.n_directions == 1;
 }

@@ -2,6 +2,7 @@
  *
  * Workspaces and lstm_run: items are sorted, dealt to sections, and run.
  */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,15 +10,18 @@
 #include "runtime/exec.h"
 #include "runtime/memory.h"
 #include "runtime/parallel.h"
+#include "runtime/run.h"
 #include "runtime/stream.h"
+#include "runtime/team.h"
 #include "simd/fpenv.h"
 
 struct lstm_workspace {
     const struct lstm_plan *plan;
     size_t max_items, max_steps;
-    uint32_t n_sections;
-    const lstm_item **order;   /* [max_items]: those with steps, longest first */
-    struct section *sections;  /* [n_sections]; only the first takes all items */
+    uint32_t n_shares;
+    struct section *sections; /* [threads of a team]: those of a team, its first alone too */
+    struct section *shares;   /* [n_shares - 1]: for further shares of the items */
+    struct team *team;        /* NULL if no run may use one */
     void *memory;
 };
 
@@ -35,24 +39,24 @@ static size_t block_rows(const struct lstm_plan *plan, size_t items, size_t step
     return rows > items ? rows : items;
 }
 
-static struct section_size size_of(const struct lstm_plan *plan, uint32_t index, size_t items,
+static struct section_size size_of(const struct lstm_plan *plan, uint32_t share, size_t items,
                                    size_t steps)
 {
     struct section_size size;
-    size.items = (items + index) / (index + 1); /* used with `index` others beside it */
+    size.items = (items + share) / (share + 1); /* used with `share` others beside it */
     size.rows = block_rows(plan, size.items, steps);
-    size.threads = index ? 1 : plan->threads;
+    size.threads = share ? 1 : split_team(&plan->splits);
     return size;
 }
 
 /* Items on threads of their own need a section each; a single item never does. */
-static uint32_t sections_of(const struct lstm_plan *plan, size_t items)
+static uint32_t shares_of(const struct lstm_plan *plan, size_t items)
 {
     return items < plan->threads ? (uint32_t)items : plan->threads;
 }
 
 struct places {
-    size_t order, sections, first;
+    size_t sections, first;
     size_t n_bytes;
 };
 
@@ -60,9 +64,8 @@ static struct places places_of(const struct lstm_plan *plan, size_t items, size_
 {
     struct ledger ledger = {0};
     struct places at;
-    const uint32_t n = sections_of(plan, items);
-    at.order = ledger_book(&ledger, items, sizeof(lstm_item *));
-    at.sections = ledger_book(&ledger, n, sizeof(struct section));
+    const uint32_t n = shares_of(plan, items);
+    at.sections = ledger_book(&ledger, split_team(&plan->splits) + n - 1, sizeof(struct section));
     at.first = ledger.n_bytes;
     for (uint32_t i = 0; i < n; i++)
         ledger_book(&ledger, section_bytes(plan, size_of(plan, i, items, steps)), 1);
@@ -75,6 +78,31 @@ size_t lstm_workspace_bytes(const lstm_plan *plan, size_t items, size_t steps)
     const size_t n = places_of(plan, items ? items : 1, steps).n_bytes;
     size_t all;
     return n == SIZE_MAX || !memory_add(n, sizeof(struct lstm_workspace), &all) ? SIZE_MAX : all;
+}
+
+static void place_sections(struct lstm_workspace *workspace, const struct places *at)
+{
+    const struct lstm_plan *plan = workspace->plan;
+    const size_t items = workspace->max_items, steps = workspace->max_steps;
+    char *memory = workspace->memory;
+    struct ledger ledger = {at->first};
+    workspace->n_shares = shares_of(plan, items);
+    workspace->sections = (struct section *)(void *)(memory + at->sections);
+    workspace->shares = workspace->sections + split_team(&plan->splits);
+    for (uint32_t i = 0; i < workspace->n_shares; i++) {
+        const struct section_size size = size_of(plan, i, items, steps);
+        char *place = memory + ledger_book(&ledger, section_bytes(plan, size), 1);
+        section_init(i ? &workspace->shares[i - 1] : workspace->sections, plan, size, place);
+    }
+}
+
+static lstm_status start_team(struct lstm_workspace *workspace, lstm_error *error)
+{
+    const uint32_t workers = split_team(&workspace->plan->splits) - 1;
+    const int failure = workers ? team_create(workers, &workspace->team) : 0;
+    return !failure ? LSTM_OK
+                    : error_set(error, LSTM_E_NOMEM, "cannot start %u thread%s for a workspace: %s",
+                                (unsigned)workers, workers == 1 ? "" : "s", strerror(failure));
 }
 
 lstm_status lstm_workspace_create(const lstm_plan *plan, size_t items, size_t steps,
@@ -95,14 +123,15 @@ lstm_status lstm_workspace_create(const lstm_plan *plan, size_t items, size_t st
         return error_set(error, LSTM_E_NOMEM,
                          "out of memory for a workspace of %zu items of %zu steps", items, steps);
     }
-    *workspace = (struct lstm_workspace){plan, items, steps, sections_of(plan, items),
-                                         (const lstm_item **)(void *)(memory + at.order),
-                                         (struct section *)(void *)(memory + at.sections), memory};
-    struct ledger ledger = {at.first};
-    for (uint32_t i = 0; i < workspace->n_sections; i++) {
-        const struct section_size size = size_of(plan, i, items, steps);
-        char *place = memory + ledger_book(&ledger, section_bytes(plan, size), 1);
-        section_init(&workspace->sections[i], plan, size, place);
+    workspace->plan = plan;
+    workspace->max_items = items;
+    workspace->max_steps = steps;
+    workspace->memory = memory;
+    place_sections(workspace, &at);
+    const lstm_status status = start_team(workspace, error);
+    if (status != LSTM_OK) {
+        lstm_workspace_destroy(workspace);
+        return status;
     }
     *workspace_out = workspace;
     return LSTM_OK;
@@ -112,76 +141,92 @@ void lstm_workspace_destroy(lstm_workspace *workspace)
 {
     if (!workspace)
         return;
+    team_destroy(workspace->team);
     memory_free(workspace->memory);
     free(workspace);
 }
 
+struct team *workspace_team(lstm_workspace *workspace)
+{
+    return workspace->team;
+}
+
 /* ---- run ---------------------------------------------------------------------- */
 
-/* Shell sort: no memory, no recursion, and one pass when all lengths are equal. */
-static void sort_by_steps(const lstm_item **order, size_t n)
-{
-    for (size_t gap = n / 2; gap > 0; gap /= 2)
-        for (size_t i = gap; i < n; i++) {
-            const lstm_item *item = order[i];
-            size_t j = i;
-            for (; j >= gap && order[j - gap]->steps < item->steps; j -= gap)
-                order[j] = order[j - gap];
-            order[j] = item;
-        }
-}
-
-static size_t take_items(lstm_workspace *workspace, const lstm_item *items, size_t n_items)
-{
-    size_t n = 0;
-    bool sorted = true;
-    for (size_t i = 0; i < n_items; i++) {
-        if (!items[i].steps)
-            continue;
-        sorted &= n == 0 || workspace->order[n - 1]->steps >= items[i].steps;
-        workspace->order[n++] = &items[i];
-    }
-    if (!sorted)
-        sort_by_steps(workspace->order, n);
-    return n;
-}
-
-/* Every `stride`th item from `first` on: shares of a ragged batch come out alike. */
-static void deal(lstm_workspace *workspace, uint32_t index, size_t first, size_t stride, size_t n)
-{
-    struct section *section = &workspace->sections[index];
-    section->n_items = 0;
-    for (size_t i = first; i < n; i += stride) {
-        struct exec_item *item = &section->items[section->n_items++];
-        item->item = workspace->order[i];
-        item->state = workspace->order[i]->stream->state;
-        item->done = item->steps = item->row = 0;
-    }
-}
-
-struct job {
-    lstm_workspace *workspace;
-    size_t n_items;
-    uint32_t shares; /* SPLIT_ITEMS: sections to run */
+struct share_job {
+    const lstm_workspace *workspace;
+    const lstm_item *items;
+    size_t n; /* items with steps, in the first section's order */
+    uint32_t shares;
 };
 
 static void run_shares(void *argument, uint32_t rank, uint32_t size)
 {
-    const struct job *job = argument;
+    const struct share_job *job = argument;
+    const lstm_workspace *workspace = job->workspace;
     const uint64_t saved = simd_fpenv_enter();
     for (uint32_t i = rank; i < job->shares; i += size) {
-        deal(job->workspace, i, i, job->shares, job->n_items);
-        section_run(&job->workspace->sections[i], 0, 1);
+        struct section *section = i ? &workspace->shares[i - 1] : workspace->sections;
+        section_share(section, job->items, workspace->sections->order, i, job->shares, job->n);
+        section_run(section, 0, 1, 0);
     }
     simd_fpenv_leave(saved);
 }
 
-static void run_team(void *argument, uint32_t rank, uint32_t size)
+static void run_apart(const lstm_workspace *workspace, const lstm_item *items, uint32_t threads)
 {
-    const struct job *job = argument;
+    const size_t n = workspace->sections->n_items;
+    struct share_job job = {workspace, items, n, threads < n ? threads : (uint32_t)n};
+    parallel_run(job.shares, run_shares, &job);
+}
+
+/* The caller, alone or as the first of a team. */
+static void run_first(const lstm_workspace *workspace, uint32_t size, uint64_t number)
+{
     const uint64_t saved = simd_fpenv_enter();
-    section_run(&job->workspace->sections[0], rank, size);
+    section_run(workspace->sections, 0, size, number);
     simd_fpenv_leave(saved);
+}
+
+static void run_member(const struct team_job *job, uint32_t rank, uint32_t size)
+{
+    const lstm_workspace *workspace = job->object;
+    struct section *section = &workspace->sections[rank];
+    section_take(section, job->items, job->n_items);
+    section_run(section, rank, size, job->number);
+}
+
+/* What a team is worth to this run. A split that the caller forced is worth any wait. */
+static struct team_gain gain_of(const struct lstm_plan *plan, size_t n, size_t steps)
+{
+    const struct split_gain gain = split_gain_lookup(&plan->splits, n, steps);
+    return (struct team_gain){gain.alone_ns * (double)steps,
+                              plan->split_forced ? INFINITY : gain.gain_ns * (double)steps};
+}
+
+static void run_together(const lstm_workspace *workspace, const lstm_item *items, size_t n_items,
+                         uint32_t threads, struct team_gain gain)
+{
+    const struct section *first = workspace->sections;
+    struct team_job job = {run_member, workspace, items, n_items, 0};
+    const uint32_t size = parallel_nested() ? 1 : team_start(workspace->team, threads, gain, &job);
+    run_first(workspace, size, job.number);
+    if (size > 1 && (first->all.waited_ns || first->group[0].waited_ns))
+        team_waited(workspace->team, gain, first->all.waited_ns + first->group[0].waited_ns);
+}
+
+static void run_split(const lstm_workspace *workspace, const lstm_item *items, size_t n_items)
+{
+    const struct lstm_plan *plan = workspace->plan;
+    const size_t n = workspace->sections->n_items, steps = workspace->sections->items->item->steps;
+    const struct split split = plan_split(plan, n, steps);
+    switch (split.mode) {
+    case SPLIT_NONE: run_first(workspace, 1, 0); break;
+    case SPLIT_ITEMS: run_apart(workspace, items, split.threads); break;
+    case SPLIT_TEAM:
+        run_together(workspace, items, n_items, split.threads, gain_of(plan, n, steps));
+        break;
+    }
 }
 
 /* A stream of another model would be written beyond its end. */
@@ -203,20 +248,14 @@ lstm_status lstm_run(const lstm_plan *plan, lstm_workspace *workspace, const lst
     for (size_t i = 0; i < n_items; i++)
         if (!item_is_good(plan, workspace, &items[i]))
             return LSTM_E_ARG;
-    const size_t n = take_items(workspace, items, n_items);
-    if (!n)
+    struct section *first = workspace->sections;
+    section_take(first, items, n_items);
+    if (!first->n_items)
         return LSTM_OK;
-    const struct split split = plan->threads == 1
-                                   ? (struct split){SPLIT_NONE, 1}
-                                   : split_lookup(&plan->splits, n, workspace->order[0]->steps);
-    struct job job = {workspace, n, 1};
-    workspace->sections[0].failed = false; /* other backends run in the first section */
-    if (split.mode == SPLIT_ITEMS) {
-        job.shares = split.threads < n ? split.threads : (uint32_t)n;
-        parallel_run(job.shares, run_shares, &job);
-    } else {
-        deal(workspace, 0, 0, 1, n);
-        parallel_run(split.mode == SPLIT_TEAM ? split.threads : 1, run_team, &job);
-    }
-    return workspace->sections[0].failed ? LSTM_E_BACKEND : LSTM_OK;
+    first->failed = false; /* other backends run in the first section */
+    if (plan->threads == 1)
+        run_first(workspace, 1, 0);
+    else
+        run_split(workspace, items, n_items);
+    return first->failed ? LSTM_E_BACKEND : LSTM_OK;
 }
