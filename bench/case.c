@@ -56,6 +56,7 @@ static lstm_plan_options plan_options(const struct bench_case *bench,
     plan.isa = options->isa;
     plan.items = bench->n_items;
     plan.steps = bench->steps;
+    plan.split = options->split;
     return plan;
 }
 
@@ -139,7 +140,7 @@ static void reset_streams(struct bench_case *bench)
 
 static int run_scalar(struct bench_case *bench, lstm_item *items, size_t n, lstm_error *error)
 {
-    const struct case_options options = {1, "scalar", 0, 0};
+    const struct case_options options = {.threads = 1, .isa = "scalar"};
     const lstm_plan_options given = plan_options(bench, &options);
     lstm_plan *plan = NULL;
     lstm_workspace *workspace = NULL;

@@ -14,6 +14,7 @@ struct case_options {
     uint32_t threads;
     const char *isa;
     size_t items, steps;
+    const char *split; /* as lstm_plan_options has it */
 };
 
 struct bench_case {

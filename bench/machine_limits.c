@@ -1,21 +1,17 @@
 /* SPDX-License-Identifier: MIT
  *
- * Machine limits by small loops. Each keeps enough independent chains in flight that
+ * Clock and fma peaks by small loops. Each keeps enough independent chains in flight that
  * only the unit under test can be the brake.
  */
-#define _DEFAULT_SOURCE
 #include "bench/machine_limits.h"
 
 #include <math.h>
+#include <stddef.h>
 #include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "bench/timing.h"
-
-#if defined(__linux__)
-#include <sys/mman.h>
-#endif
+#include "bench/together.h"
+#include "simd/cpu.h"
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -23,203 +19,152 @@
 #include <arm_neon.h>
 #endif
 
-enum { TRIES = 7, CHAINS = 12, FMA_ROUNDS = 200000 };
-
-static double smaller(double a, double b)
-{
-    return a < b ? a : b;
-}
+enum { TRIES = 20 };
 
 /* ---- clock ----------------------------------------------------------------------- */
 
-/* An integer multiplication takes three cycles on all cores of note. */
-static double clock_ghz(void)
+enum { CLOCK_ROUNDS = 1000000 };
+
+static void multiply_chain(void *context, unsigned rank)
 {
-    enum { ROUNDS = 4000000, LATENCY = 3 };
-    double best = INFINITY;
-    for (int i = 0; i < TRIES; i++) {
-        uint64_t x = 3;
-        const double start = timing_wall_ns();
-        for (int r = 0; r < ROUNDS; r++) {
-            x *= UINT64_C(0x9e3779b97f4a7c15);
-            __asm__ volatile("" : "+r"(x));
-        }
-        best = smaller(best, timing_wall_ns() - start);
+    uint64_t x = 3;
+    (void)context;
+    (void)rank;
+    for (int r = 0; r < CLOCK_ROUNDS; r++) {
+        x *= UINT64_C(0x9e3779b97f4a7c15);
+        __asm__ volatile("" : "+r"(x));
     }
-    return (double)LATENCY * ROUNDS / best;
+}
+
+/* An integer multiplication takes three cycles on all cores of note. */
+double limits_clock_ghz(void)
+{
+    enum { LATENCY = 3 };
+    const double ns = together_ns(1, TRIES, multiply_chain, NULL);
+    return ns > 0 ? (double)LATENCY * CLOCK_ROUNDS / ns : 0;
 }
 
 /* ---- fma ------------------------------------------------------------------------- */
 
-/* Twelve chains by name: an array of them would be left in memory by some compilers. KEEP
- * hides where they start, or chains that start alike would be computed once. */
-#define EACH_CHAIN(DO) DO(0) DO(1) DO(2) DO(3) DO(4) DO(5) DO(6) DO(7) DO(8) DO(9) DO(10) DO(11)
-
-#if defined(__x86_64__)
-#define KEEP(i) __asm__ volatile("" : "+x"(a##i));
-#define START_512(i) __m512 a##i = x;
-#define STEP_512(i) a##i = _mm512_fmadd_ps(a##i, x, y);
-#define START_256(i) __m256 a##i = x;
-#define STEP_256(i) a##i = _mm256_fmadd_ps(a##i, x, y);
-#define KEEP_512(i) __asm__ volatile("" : "+v"(a##i));
-
-__attribute__((target("avx512f"))) static void fma_avx512(void)
-{
-    const __m512 x = _mm512_set1_ps(0.999f), y = _mm512_set1_ps(0.001f);
-    EACH_CHAIN(START_512)
-    EACH_CHAIN(KEEP_512)
-    for (int r = 0; r < FMA_ROUNDS; r++) {
-        EACH_CHAIN(STEP_512)
-    }
-    EACH_CHAIN(KEEP_512)
-}
-
-__attribute__((target("avx2,fma"))) static void fma_avx2(void)
-{
-    const __m256 x = _mm256_set1_ps(0.999f), y = _mm256_set1_ps(0.001f);
-    EACH_CHAIN(START_256)
-    EACH_CHAIN(KEEP)
-    for (int r = 0; r < FMA_ROUNDS; r++) {
-        EACH_CHAIN(STEP_256)
-    }
-    EACH_CHAIN(KEEP)
-}
-#elif defined(__aarch64__)
-#define KEEP(i) __asm__ volatile("" : "+w"(a##i));
-#define START_128(i) float32x4_t a##i = x;
-#define STEP_128(i) a##i = vfmaq_f32(y, a##i, x);
-
-static void fma_neon(void)
-{
-    const float32x4_t x = vdupq_n_f32(0.999f), y = vdupq_n_f32(0.001f);
-    EACH_CHAIN(START_128)
-    EACH_CHAIN(KEEP)
-    for (int r = 0; r < FMA_ROUNDS; r++) {
-        EACH_CHAIN(STEP_128)
-    }
-    EACH_CHAIN(KEEP)
-}
-#endif
-
-#define START_1(i) volatile float start##i = 1; float a##i = start##i;
-#define STEP_1(i) a##i = fmaf(a##i, 0.999f, 0.001f);
-#define KEEP_1(i) start##i = a##i;
-
-static void fma_scalar(void)
-{
-    EACH_CHAIN(START_1)
-    for (int r = 0; r < FMA_ROUNDS / 50; r++) {
-        EACH_CHAIN(STEP_1)
-    }
-    EACH_CHAIN(KEEP_1)
-}
-
-static const struct {
-    const char *isa;
-    double lanes, rounds;
-    void (*run)(void);
-} fma_loops[] = {
-#if defined(__x86_64__)
-    {"avx512", 16, FMA_ROUNDS, fma_avx512},
-    {"avx2", 8, FMA_ROUNDS, fma_avx2},
-#elif defined(__aarch64__)
-    {"neon", 4, FMA_ROUNDS, fma_neon},
-#endif
-    {"scalar", 1, FMA_ROUNDS / 50.0, fma_scalar},
+enum {
+    CHAINS = 12,
+    ROUNDS = 200000,
+    SET_FLOATS = 4096,          /* stays in L1; a power of two, to be gone round without a branch */
+    MOST_A_ROUND = CHAINS * 16  /* floats that a round reads, from any place in the set on */
 };
 
-static double fma_gflops(const char *isa)
+/* Twelve chains by name: an array of them would be left in memory by some compilers. KEEP
+ * hides where they start, or chains that start alike would be computed once. */
+#define EACH(DO, ...)                                                                    \
+    DO(0, __VA_ARGS__) DO(1, __VA_ARGS__) DO(2, __VA_ARGS__) DO(3, __VA_ARGS__)          \
+    DO(4, __VA_ARGS__) DO(5, __VA_ARGS__) DO(6, __VA_ARGS__) DO(7, __VA_ARGS__)          \
+    DO(8, __VA_ARGS__) DO(9, __VA_ARGS__) DO(10, __VA_ARGS__) DO(11, __VA_ARGS__)
+
+#define START(i, VECTOR) VECTOR a##i = x;
+#define KEEP(i, REGISTER) __asm__ volatile("" : REGISTER(a##i));
+#define STEP(i, FMADD) a##i = FMADD(a##i, x, y);
+#define STEP_L1(i, LOAD, LANES, FMADD) a##i = FMADD(LOAD(floats + at + (i) * (LANES)), x, a##i);
+
+/* FMADD(a, b, c): a * b + c */
+#define LOOPS(isa, attribute, VECTOR, LANES, REGISTER, SPLAT, LOAD, FMADD)               \
+    attribute static void fma_##isa(void *set, unsigned rank)                            \
+    {                                                                                    \
+        const VECTOR x = SPLAT(0.999f), y = SPLAT(0.001f);                               \
+        (void)set;                                                                       \
+        (void)rank;                                                                      \
+        EACH(START, VECTOR)                                                              \
+        EACH(KEEP, REGISTER)                                                             \
+        for (int r = 0; r < ROUNDS; r++) {                                               \
+            EACH(STEP, FMADD)                                                            \
+        }                                                                                \
+        EACH(KEEP, REGISTER)                                                             \
+    }                                                                                    \
+    attribute static void fma_l1_##isa(void *set, unsigned rank)                         \
+    {                                                                                    \
+        const VECTOR x = SPLAT(0.999f);                                                  \
+        const float *const floats = set;                                                 \
+        size_t at = 0;                                                                   \
+        (void)rank;                                                                      \
+        EACH(START, VECTOR)                                                              \
+        EACH(KEEP, REGISTER)                                                             \
+        for (int r = 0; r < ROUNDS; r++) {                                               \
+            EACH(STEP_L1, LOAD, LANES, FMADD)                                            \
+            at = (at + CHAINS * (LANES)) % SET_FLOATS;                                   \
+        }                                                                                \
+        EACH(KEEP, REGISTER)                                                             \
+    }
+
+#if defined(__x86_64__)
+#define TARGET_AVX512 __attribute__((target("avx512f")))
+#define TARGET_AVX2 __attribute__((target("avx2,fma")))
+LOOPS(avx512, TARGET_AVX512, __m512, 16, "+v", _mm512_set1_ps, _mm512_load_ps, _mm512_fmadd_ps)
+LOOPS(avx2, TARGET_AVX2, __m256, 8, "+x", _mm256_set1_ps, _mm256_load_ps, _mm256_fmadd_ps)
+#elif defined(__aarch64__)
+#define FMADD_NEON(a, b, c) vfmaq_f32(c, a, b)
+LOOPS(neon, , float32x4_t, 4, "+w", vdupq_n_f32, vld1q_f32, FMADD_NEON)
+#endif
+
+/* A call for each fma on most baselines: fewer rounds. */
+enum { ROUNDS_SCALAR = ROUNDS / 50 };
+
+#define START_SCALAR(i, TYPE) volatile TYPE start##i = 1; TYPE a##i = start##i;
+#define STEP_SCALAR(i, FMADD) a##i = FMADD(a##i, 0.999f, 0.001f);
+#define KEEP_SCALAR(i, TYPE) start##i = (TYPE)a##i;
+
+static void fma_scalar(void *set, unsigned rank)
+{
+    (void)set;
+    (void)rank;
+    EACH(START_SCALAR, float)
+    for (int r = 0; r < ROUNDS_SCALAR; r++) {
+        EACH(STEP_SCALAR, fmaf)
+    }
+    EACH(KEEP_SCALAR, float)
+}
+
+static const struct fma_row {
+    const char *isa;
+    uint32_t needs; /* simd_cpu_bit */
+    double lanes, rounds;
+    together_work *run[2]; /* by enum limits_fma */
+} fma_rows[] = {
+#if defined(__x86_64__)
+    {"avx512", SIMD_CPU_AVX512, 16, ROUNDS, {fma_avx512, fma_l1_avx512}},
+    {"avx2", SIMD_CPU_AVX2, 8, ROUNDS, {fma_avx2, fma_l1_avx2}},
+#elif defined(__aarch64__)
+    {"neon", SIMD_CPU_NEON, 4, ROUNDS, {fma_neon, fma_l1_neon}},
+#endif
+    {"scalar", 0, 1, ROUNDS_SCALAR, {fma_scalar, NULL}},
+};
+
+enum { FMA_ROWS = sizeof fma_rows / sizeof fma_rows[0] };
+
+static size_t find_row(const char *isa)
 {
     size_t row = 0;
-    while (row + 1 < sizeof fma_loops / sizeof fma_loops[0] &&
-           strcmp(fma_loops[row].isa, isa) != 0)
+    while (row + 1 < FMA_ROWS && strcmp(fma_rows[row].isa, isa) != 0)
         row++;
-    double best = INFINITY;
-    for (int i = 0; i < TRIES; i++) {
-        const double start = timing_wall_ns();
-        fma_loops[row].run();
-        best = smaller(best, timing_wall_ns() - start);
-    }
-    return 2 * fma_loops[row].lanes * CHAINS * fma_loops[row].rounds / best;
+    return row;
 }
 
-/* ---- reading ------------------------------------------------------------------------ */
-
-/* Four lines at a time in pieces of `bytes`, so that the load ports are the limit and not
- * the instructions; in ascending or descending order. */
-#define SWEEP(name, bytes, attribute)                                                         \
-    typedef uint64_t name##_part __attribute__((vector_size(bytes)));                         \
-    attribute static void name(const void *memory, size_t n_fours, int backwards)             \
-    {                                                                                         \
-        enum { PARTS = 256 / bytes };                                                         \
-        name##_part sum[PARTS] = {0};                                                         \
-        for (size_t i = 0; i < n_fours; i++) {                                                \
-            const name##_part *line =                                                         \
-                (const name##_part *)memory + PARTS * (backwards ? n_fours - 1 - i : i);      \
-            for (int part = 0; part < PARTS; part++)                                          \
-                sum[part] |= line[part];                                                      \
-        }                                                                                     \
-        __asm__ volatile("" : : "m"(sum) : "memory");                                         \
-    }
-
-SWEEP(sweep_16, 16, )
-#if defined(__x86_64__)
-SWEEP(sweep_32, 32, __attribute__((target("avx2"))))
-SWEEP(sweep_64, 64, __attribute__((target("avx512f"))))
-#endif
-
-typedef void sweep_function(const void *memory, size_t n_fours, int backwards);
-
-static sweep_function *widest_sweep(void)
+unsigned limits_isas(const char *most, const char *names[LIMITS_ISAS])
 {
-#if defined(__x86_64__)
-    if (__builtin_cpu_supports("avx512f"))
-        return sweep_64;
-    if (__builtin_cpu_supports("avx2"))
-        return sweep_32;
-#endif
-    return sweep_16;
+    const uint32_t bits = simd_cpu_detect().bits;
+    unsigned n = 0;
+    for (size_t i = most ? find_row(most) : 0; i < FMA_ROWS; i++)
+        if ((bits & fma_rows[i].needs) == fma_rows[i].needs && (fma_rows[i].needs || n == 0))
+            names[n++] = fma_rows[i].isa;
+    return n;
 }
 
-/* On huge pages where there are any, as weights are: else address translation would be
- * the limit that is measured. */
-static void *sweep_memory(size_t n_bytes)
+double limits_fma_gflops(const char *isa, unsigned threads, enum limits_fma from)
 {
-    const size_t huge = (size_t)2 << 20;
-    void *memory = NULL;
-    if (posix_memalign(&memory, n_bytes < huge ? 64 : huge, n_bytes) != 0)
-        return NULL;
-#if defined(__linux__) && defined(MADV_HUGEPAGE)
-    if (n_bytes >= huge)
-        (void)madvise(memory, n_bytes, MADV_HUGEPAGE);
-#endif
-    memset(memory, 1, n_bytes);
-    return memory;
-}
-
-double limits_read_gbs(size_t n_bytes)
-{
-    const size_t n_fours = n_bytes / 256 ? n_bytes / 256 : 1;
-    const int passes = (int)(((size_t)64 << 20) / (n_fours * 256)) | 1;
-    sweep_function *sweep = widest_sweep();
-    void *lines = sweep_memory(n_fours * 256);
-    double best = INFINITY;
-    if (!lines)
+    _Alignas(64) float set[SET_FLOATS + MOST_A_ROUND];
+    const struct fma_row *row = &fma_rows[find_row(isa)];
+    if (!row->run[from])
         return 0;
-    for (int i = 0; i < TRIES; i++) {
-        const double start = timing_wall_ns();
-        for (int pass = 0; pass < passes; pass++)
-            sweep(lines, n_fours, pass & 1);
-        best = smaller(best, timing_wall_ns() - start);
-    }
-    free(lines);
-    return (double)n_fours * 256 * passes / best;
-}
-
-struct limits limits_measure(const char *isa)
-{
-    struct limits limits;
-    limits.clock_ghz = clock_ghz();
-    limits.fma_gflops = fma_gflops(isa);
-    return limits;
+    for (size_t i = 0; i < SET_FLOATS + MOST_A_ROUND; i++)
+        set[i] = 0.001f;
+    const double ns = together_ns(threads, TRIES, row->run[from], set);
+    return ns > 0 ? 2 * row->lanes * CHAINS * row->rounds * threads / ns : 0;
 }

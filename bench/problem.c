@@ -131,6 +131,7 @@ static uint32_t add_layer(struct model_builder *builder, const struct problem *p
     spec.params[MODEL_RNN_HIDDEN] = units;
     spec.params[MODEL_RNN_DIRECTION] =
         problem->bidirectional ? MODEL_BIDIRECTIONAL : MODEL_FORWARD;
+    spec.params[MODEL_RNN_FLAGS] = problem->type == MODEL_GRU ? MODEL_FLAG_RESET_AFTER : 0;
     for (uint32_t d = 0; d < directions; d++) {
         uint32_t *slots = spec.tensors + d * MODEL_RNN_SLOTS;
         spec.params[MODEL_RNN_ACTS + d * MODEL_RNN_ACTS_STRIDE] = acts;
@@ -140,6 +141,9 @@ static uint32_t add_layer(struct model_builder *builder, const struct problem *p
                                             scale, 2 * index + d + 1);
         slots[MODEL_SLOT_BIAS] = random_tensor(builder, 2, (uint32_t[]){gates, units}, scale,
                                                1000 + 2 * index + d);
+        if (problem->type == MODEL_GRU)
+            slots[MODEL_SLOT_PEEPHOLE] = random_tensor(builder, 2, (uint32_t[]){1, units}, scale,
+                                                       2000 + 2 * index + d);
     }
     return model_add_layer(builder, &spec);
 }

@@ -22,7 +22,7 @@ bool problem_parse(const char *text, struct problem *out, const char **end_out);
 void problem_print(const struct problem *problem, char *text, size_t n_bytes);
 
 /* A model file (malloc'd) with uniform weights in ±1/sqrt(units), as PyTorch starts
- * them. False: out of memory. */
+ * them; a gru is PyTorch's, its reset gate acts after the product. False: out of memory. */
 bool problem_model(const struct problem *problem, void **bytes_out, size_t *n_bytes_out);
 
 /* n numbers in [-1, 1), the same on every machine. */

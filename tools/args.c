@@ -54,7 +54,8 @@ static const struct argp_option options[] = {
 
     {0, 0, 0, 0, "Instead of the result:", 3},
     {"info", OPTION_INFO, 0, 0, "Print what the model is; needs no INPUT", 0},
-    {"plan", OPTION_PLAN, 0, 0, "Print how it would run here and why; needs no INPUT", 0},
+    {"plan", OPTION_PLAN, "measure", OPTION_ARG_OPTIONAL,
+     "Print how it would run here and why; needs no INPUT. With =measure also time what was rejected", 0},
     {"time", OPTION_TIME, 0, 0, "Run again and again for a second and print how long it takes", 0},
 
     {0, 0, 0, 0, "Speed (results do not depend on these):", 4},
@@ -137,7 +138,12 @@ static error_t parse(int key, char *text, struct argp_state *state)
     case OPTION_FORMAT: args->format = text; break;
     case OPTION_INPUT_FORMAT: args->input_format = text; break;
     case OPTION_INFO: args->info = true; break;
-    case OPTION_PLAN: args->plan = true; break;
+    case OPTION_PLAN:
+        args->plan = true;
+        args->measure = text != NULL;
+        if (text && strcmp(text, "measure") != 0)
+            argp_error(state, "--plan=%s: expected --plan or --plan=measure", text);
+        break;
     case OPTION_TIME: args->time = true; break;
     case OPTION_THREADS: args->threads = count(state, "threads", text, MAX_THREADS); break;
     case OPTION_ISA: args->isa = isa(state, text); break;

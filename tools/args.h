@@ -24,6 +24,7 @@ struct args {
     size_t steps;   /* hints for --plan; 0: not given */
     size_t batch;
     bool info, plan, time, show_state, quiet;
+    bool measure; /* --plan=measure */
 };
 
 /* Fill `out` or end the program: --help and --version on stdout with code 0, bad usage

@@ -9,6 +9,7 @@
 
 #include "tools/cleanup.h"
 #include "tools/info.h"
+#include "tools/plan_measure.h"
 #include "tools/run.h"
 #include "tools/say.h"
 
@@ -38,6 +39,8 @@ static bool print_only(struct session *session)
         if (!session_make_plan(session, items, steps))
             return false;
         printf("%s%s", args->info ? "\n" : "", lstm_plan_get_text(session->plan));
+        if (args->measure && !plan_measure(session))
+            return false;
     }
     return finish_stdout();
 }

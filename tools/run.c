@@ -23,9 +23,10 @@
 
 const char *run_time_text(double seconds, char *text)
 {
-    static const struct { double unit; const char *name; } units[] = {{1, "s"}, {1e-3, "ms"}, {1e-6, "us"}};
+    static const struct { double unit; const char *name; } units[] = {
+        {1, "s"}, {1e-3, "ms"}, {1e-6, "us"}, {1e-9, "ns"}};
     size_t i = 0;
-    while (i < 2 && seconds < units[i].unit)
+    while (i < 3 && seconds < units[i].unit)
         i++;
     snprintf(text, 32, "%.3g %s", seconds / units[i].unit, units[i].name);
     return text;

@@ -106,6 +106,7 @@ bool session_make_plan(struct session *session, size_t items, size_t steps)
     if (!steps && args->input && session->chunk != SIZE_MAX)
         steps = session->chunk; /* a stream without a known end: each call is full */
     options.steps = steps < session->chunk ? steps : session->chunk;
+    session->options = options;
     double start = clock_wall();
     lstm_status status = lstm_plan_create(session->model, &options, &session->plan, &error);
     session->plan_seconds = clock_wall() - start;

@@ -14,6 +14,7 @@ struct session {
     const struct args *args;
     lstm_model *model;
     const lstm_model_info *info;
+    lstm_plan_options options; /* of the plan */
     lstm_plan *plan;
     lstm_workspace *workspace;
     struct source source;

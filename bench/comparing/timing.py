@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: MIT
+"""One case: every runtime is checked against the oracle, then they take turns, with each number of threads.
+
+Only one works at a time; in each round another one begins, so that a clock that drifts, and what the one
+before left in the caches, falls on all alike.
+"""
+import os
+import time
+
+from . import figures
+from .workers import WorkerError
+
+WORST_ERROR = 1e-4
+REST_SECONDS = 0.03
+LONGEST_REST_SECONDS = 2.0
+
+
+def order_of(entries, turn):
+    """There and back, then from the next one on: nobody is always first, or always after the same one."""
+    start = turn // 2 % max(len(entries), 1)
+    turned = entries[start:] + entries[:start]
+    return turned[::-1] if turn % 2 else turned
+
+
+class Race:
+    """All workers, {(threads, name): worker}, and how far each has come with the case at hand."""
+
+    def __init__(self, workers, store, clock, say, fresh=False):
+        self.workers, self.store, self.clock, self.say, self.fresh = workers, store, clock, say, fresh
+        self.results, self.refused, self.clocks = {}, {}, []
+
+    def _refuse(self, entry, why):
+        self.refused[entry] = why
+        self.results.pop(entry, None)
+        self.say("%s, %d thread(s), LEFT OUT: %s" % (entry[1], entry[0], why))
+
+    def _settle(self):
+        """Wait until the threads of all workers have gone to sleep: some spin for a while after a call."""
+        time.sleep(REST_SECONDS)
+        until = time.monotonic() + LONGEST_REST_SECONDS
+        while awake := [entry for entry, worker in self.workers.items() if worker.awake()]:
+            if time.monotonic() > until:
+                names = ", ".join("%s (%d)" % (name, threads) for threads, name in awake)
+                self.say("still running when they should not: %s" % names)
+                return
+            time.sleep(0.005)
+
+    def _fresh(self, worker):
+        """Its memory before it has opened anything, where each case has processes of its own; else None."""
+        if self.fresh:
+            worker.restart()
+            return worker.rss_kb()
+        worker.revive()
+        return None
+
+    def _open_and_check(self, entry, case, error_of):
+        threads, name = entry
+        worker, folder = self.workers[entry], self.store.folder_of(case, threads)
+        path = os.path.join(folder, "output-%s-%d.bin" % (name, os.getpid()))
+        self._settle()
+        try:
+            before_kb = self._fresh(worker)
+            opened = worker.ask("open " + folder)
+            worker.ask("check " + path)
+            error = error_of(path)
+        except (WorkerError, OSError) as why:
+            self._refuse(entry, str(why))
+            return
+        finally:
+            if os.path.exists(path):
+                os.remove(path)
+        if not error <= WORST_ERROR:
+            self._refuse(entry, "its outputs are %.2g off the oracle's, more than %g" % (error, WORST_ERROR))
+            return
+        self.results[entry] = {"error": error, "open_ns": opened.get("open_ns"), "rounds": [],
+                               "rss_kb": opened.get("rss_kb") if before_kb else None,
+                               "rss_before_kb": before_kb}
+
+    def _time_round(self, turn, ns):
+        for entry in order_of(list(self.results), turn):
+            self._settle()
+            if self.clock:
+                self.clocks.append(self.clock.ask("clock")["ghz"])
+            try:
+                self.results[entry]["rounds"].append(self.workers[entry].ask("time %d" % ns))
+            except WorkerError as why:
+                self._refuse(entry, str(why))
+
+    def _close(self):
+        for worker in self.workers.values():
+            if worker.alive():
+                try:
+                    worker.ask("close")
+                except WorkerError as why:
+                    self.say(str(why))
+
+    def _record(self, case, threads):
+        runtimes = {name: figures.summarise(result)
+                    for (count, name), result in self.results.items() if count == threads}
+        clocks = [ghz for ghz in self.clocks if ghz]
+        return {"case": str(case), "threads": threads,
+                "clock_ghz": figures.median(clocks) if clocks else None,
+                "refused": {name: why for (count, name), why in self.refused.items() if count == threads},
+                "runtimes": runtimes}
+
+    def run(self, case, error_of, rounds, seconds):
+        """A record for each number of threads. `error_of(path)`: how far the outputs in a file are off."""
+        self.results, self.refused, self.clocks = {}, {}, []
+        for entry in self.workers:
+            self._open_and_check(entry, case, error_of)
+        for turn in range(rounds):
+            self._time_round(turn, seconds * 1e9 / rounds)
+        self._close()
+        return [self._record(case, threads) for threads in sorted({entry[0] for entry in self.workers})]
+
+    def end(self):
+        for worker in [*self.workers.values(), *([self.clock] if self.clock else [])]:
+            worker.end()
