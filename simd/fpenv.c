@@ -16,22 +16,27 @@ enum {
     MXCSR_FLUSH_TO_ZERO = 1u << 15,
 };
 
+static unsigned with_modes(unsigned csr)
+{
+    return (csr & ~(unsigned)MXCSR_ROUNDING) | MXCSR_DENORMALS_ARE_ZERO | MXCSR_MASK_EXCEPTIONS |
+           MXCSR_FLUSH_TO_ZERO;
+}
+
+/* Writing the register takes as long as a small layer's activations. Hosts of audio plugins
+ * have these modes already. */
 uint64_t simd_fpenv_enter(void)
 {
     const unsigned saved = _mm_getcsr();
-    const unsigned wanted = (saved & ~(unsigned)MXCSR_ROUNDING) | MXCSR_DENORMALS_ARE_ZERO |
-                            MXCSR_MASK_EXCEPTIONS | MXCSR_FLUSH_TO_ZERO;
-    if (saved != wanted)
-        _mm_setcsr(wanted);
+    if (saved != with_modes(saved))
+        _mm_setcsr(with_modes(saved));
     return saved;
 }
 
-/* The exception flags of the run are dropped: the caller did not raise them. Writing the
- * register takes ten times as long as reading it, and hosts of audio plugins flush to zero
- * anyway. */
+/* With the modes goes what exception flags the run has raised: the caller did not raise them.
+ * To look whether there are any would mean to wait for the end of all arithmetic. */
 void simd_fpenv_leave(uint64_t saved)
 {
-    if (_mm_getcsr() != (unsigned)saved)
+    if ((unsigned)saved != with_modes((unsigned)saved))
         _mm_setcsr((unsigned)saved);
 }
 

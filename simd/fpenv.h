@@ -9,7 +9,8 @@
 #include <stdint.h>
 
 /* Flush denormal results and operands of this thread to zero, round to nearest,
- * mask exceptions; answers what simd_fpenv_leave needs to restore. */
+ * mask exceptions; answers what simd_fpenv_leave needs to restore. Exception flags raised in
+ * between are dropped where the modes had to be changed, else they stay. */
 uint64_t simd_fpenv_enter(void);
 void simd_fpenv_leave(uint64_t saved);
 

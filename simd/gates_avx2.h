@@ -132,8 +132,10 @@ static const struct simd_gemm_kernel gemm_kernels[] = {
     {NULL, 0, 0, NULL},
 };
 
+/* Up to two tiles of items are better off with their input part computed ahead: 4 run as 2 and
+ * 2, each at three quarters of a whole tile's speed. */
 static const struct simd_lstm_kernel lstm_kernels[] = {
-    {"avx2/lstm-f32-3x8", WIDE, ROWS, lstm_step},
+    {"avx2/lstm-f32-3x8", WIDE, 2 * ROWS, lstm_step},
     {NULL, 0, 0, NULL},
 };
 

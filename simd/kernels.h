@@ -139,7 +139,7 @@ struct simd_lstm {
 struct simd_lstm_kernel {
     const char *name;    /* "avx512/lstm-f32-6x16" */
     uint32_t widest;     /* panel width in columns it packs for: 64 or 32 or 16 */
-    uint32_t tile_items; /* items that share one pass over the weights */
+    uint32_t tile_items; /* so many fill tiles well enough to gain nothing from xw */
     void (*step)(const struct simd_lstm *args);
 };
 

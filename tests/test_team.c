@@ -95,10 +95,13 @@ static uint32_t run_sums(struct team *team, struct sums *sums, uint32_t threads,
     return size;
 }
 
-static struct team *make_team(uint32_t workers)
+static const struct team_patience usual = {.look_out_ns = 30000, .claim_ns = 1500,
+                                           .wake_ns = 30000};
+
+static struct team *make_team(uint32_t workers, struct team_patience patience)
 {
     struct team *team;
-    cr_assert_eq(team_create(workers, &team), 0);
+    cr_assert_eq(team_create(workers, patience, &team), 0);
     return team;
 }
 
@@ -112,7 +115,7 @@ Test(team, barrier_has_log_rounds)
 Test(team, forced_jobs_get_all_their_threads)
 {
     struct sums *sums = calloc(1, sizeof *sums);
-    struct team *team = make_team(MOST - 1);
+    struct team *team = make_team(MOST - 1, usual);
     for (int i = 0; i < 60; i++) {
         const uint32_t threads = 1 + (uint32_t)i % MOST;
         cr_assert_eq(run_sums(team, sums, threads, forced), threads);
@@ -126,7 +129,7 @@ Test(team, forced_jobs_get_all_their_threads)
 Test(team, workers_fall_asleep)
 {
     struct sums *sums = calloc(1, sizeof *sums);
-    struct team *team = make_team(2);
+    struct team *team = make_team(2, usual);
     cr_assert(wait_awake(team, 0));
     cr_assert_eq(run_sums(team, sums, 3, forced), 3);
     cr_assert(wait_awake(team, 0));
@@ -137,9 +140,11 @@ Test(team, workers_fall_asleep)
 /* A small gain is no reason to wake anybody, until calls come back to back. */
 Test(team, small_gains_wake_nobody_at_first)
 {
-    const struct team_gain small = {2000, 1000};
+    const struct team_gain small = {2000, 1000}, longer = {1000000, 1000};
+    const struct team_patience patient = {.look_out_ns = 30000, .claim_ns = 1000000,
+                                          .wake_ns = 30000};
     struct sums *sums = calloc(1, sizeof *sums);
-    struct team *team = make_team(1);
+    struct team *team = make_team(1, patient);
     cr_assert(wait_awake(team, 0));
     for (int i = 0; i < 40; i++) {
         cr_assert_eq(run_sums(team, sums, 2, small), 1);
@@ -147,9 +152,10 @@ Test(team, small_gains_wake_nobody_at_first)
         pause_us(200);
     }
     if (sysconf(_SC_NPROCESSORS_ONLN) > 1) {
+        const time_t end = time(NULL) + 60;
         uint32_t size = 1;
-        for (long i = 0; i < 3000000 && size == 1; i++)
-            size = run_sums(team, sums, 2, (struct team_gain){200000, 1000});
+        while (size == 1 && time(NULL) < end)
+            size = run_sums(team, sums, 2, longer);
         cr_assert_eq(size, 2, "calls that come back to back wake a worker in the end");
     }
     team_destroy(team);
@@ -160,9 +166,9 @@ Test(team, small_gains_wake_nobody_at_first)
 Test(team, offers_that_are_withdrawn)
 {
     struct sums *sums = calloc(1, sizeof *sums);
-    struct team *team = make_team(3);
+    const struct team_patience none = {.look_out_ns = 1000, .claim_ns = 0, .wake_ns = 0};
+    struct team *team = make_team(3, none);
     uint32_t alone = 0;
-    *team_patience(team) = (struct team_patience){.look_out_ns = 1000, .claim_ns = 0, .wake_ns = 0};
     for (int i = 0; i < 2000; i++) {
         alone += run_sums(team, sums, 4, (struct team_gain){1, 1}) == 1;
         if (i % 10 == 0)
@@ -178,7 +184,7 @@ Test(team, made_and_ended_all_the_time)
 {
     struct sums *sums = calloc(1, sizeof *sums);
     for (int i = 0; i < 200; i++) {
-        struct team *team = make_team((uint32_t)(i % 4));
+        struct team *team = make_team((uint32_t)(i % 4), usual);
         if (i % 3 == 0)
             run_sums(team, sums, 1 + (uint32_t)(i % 4), forced);
         if (i % 5 == 0)

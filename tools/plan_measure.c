@@ -322,13 +322,15 @@ static void print_candidate(const struct measuring *all, struct candidate *candi
         snprintf(ratio, sizeof ratio, "%.2f", time / chosen);
         but = time < 0.95 * chosen ? "; but it was faster" : "";
     }
-    printf("%-32s %8s %9s %7s  %s%s\n", name_of(candidate, name, sizeof name), estimate, measured, ratio, verdict, but);
+    printf("%-32s %8s %9s %7s  %s%s\n", name_of(candidate, name, sizeof name), estimate,
+           measured, ratio, verdict, but);
 }
 
 static void print_table(const struct measuring *all)
 {
     const double chosen = median(&all->candidates[0]);
-    printf("\nmeasured %zu item%s of %zu step%s on random input, median of %zu rounds; times of a step\n",
+    printf("\nmeasured %zu item%s of %zu step%s on random input, median of %zu rounds; "
+           "times of a step\n",
            all->items, all->items == 1 ? "" : "s", all->steps, all->steps == 1 ? "" : "s",
            all->candidates[0].n_samples);
     printf("%-32s %8s %9s %7s\n", "candidate", "estimate", "measured", "ratio");

@@ -26,9 +26,8 @@ PACKAGES = {
     "pytorch": ["torch==2.13.0", "numpy", "safetensors"],
 }
 
-# For runtimes whose threads are OpenMP's, ours too: each thread stays on a processor of its own. Left to
-# itself the system puts two of them on one when anything else runs for a moment, and a call then takes
-# milliseconds.
+# For peers whose threads are OpenMP's: each thread stays on a processor of its own. Left to itself the system
+# puts two of them on one when anything else runs for a moment, and a call then takes milliseconds.
 BOUND = {"OMP_PROC_BIND": "true"}
 
 
@@ -144,7 +143,7 @@ def available(venv, build, out, say):
     """
     os.makedirs(out, exist_ok=True)
     maker, answer = Maker(venv, build, out), []
-    ways = {"lstmrun": (maker.lstmrun, BOUND), "onnxruntime": (maker.onnxruntime, {}),
+    ways = {"lstmrun": (maker.lstmrun, {}), "onnxruntime": (maker.onnxruntime, {}),
             "onednn-3.2": (maker.onednn_3_2, BOUND), "onednn-3.6": (maker.onednn_3_6, BOUND),
             "openvino": (maker.openvino, {}), "pytorch": (maker.pytorch, BOUND)}
     ways.setdefault(_system_onednn_name(), (maker.onednn_of_the_system, BOUND))
