@@ -8,9 +8,9 @@ TEXT = """
 Time lstmrun beside ONNX Runtime, oneDNN, PyTorch and OpenVINO: in one run, in turns, pinned, on the same
 weights and inputs. Outputs are compared with a computation in double precision before anything is timed; a
 runtime that is off by more than 1e-4 is left out of that case, loudly. The first start makes a virtual
-environment outside the source tree and installs the runtimes there with pip (about 1 GB; pip's own settings
-hold, such as PIP_EXTRA_INDEX_URL for a PyTorch without CUDA); where one cannot be had, the rest goes on
-without it.
+environment outside the source tree and installs the runtimes there with pip (1 GB and more; pip's own
+settings hold, such as PIP_EXTRA_INDEX_URL for a PyTorch without CUDA); where one cannot be had, the rest goes
+on without it.
 """
 
 MORE = """

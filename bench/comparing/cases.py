@@ -187,7 +187,8 @@ def _all_rows():
     yield from _peer_rows("sequence", "lstm-t100n1c%dh%d", SEQUENCE, [("read", 0.9)])
     yield from _batch()
     for word, (one, two) in DEEP.items():
-        yield _row(word, "deep", [("peer", one)], [("peer", two)])
+        common = [("read", 0.9)] if parse(word).items == 1 else []
+        yield _row(word, "deep", [("peer", one)], [("peer", two)], common)
     for items in (8, 64, 512):
         for units in (64, 128, 256):
             yield _row("lstm-t1n%dc%dh%ds" % (items, units, units), "live", [("peer", 1.5)], [("peer", 1.5)])

@@ -210,6 +210,10 @@ def compare(options):
     prepare(setup, chosen)
     if options.prepare:
         return True
+    if not chosen:
+        say("nothing is missing in %s" % options.json)
+        show(earlier, options)
+        return True
     found = {**results.empty(), "runs": [new_run(setup, options)]}
 
     def keep():

@@ -129,7 +129,8 @@ def clock_worker(folder):
     if os.path.exists(target) and os.path.getmtime(target) >= os.path.getmtime(source):
         return target, None
     try:
-        _run([os.environ.get("CC", "cc"), "-std=c11", "-O2", "-o", target, source], "compiling clock.c")
+        _run([*os.environ.get("CC", "cc").split(), "-std=c11", "-O2", "-o", target, source],
+             "compiling clock.c")
     except (InstallError, OSError) as why:
         return None, str(why)
     return target, None

@@ -109,9 +109,8 @@ def missed_lines(judged):
         met = mean["mean"] >= mean["bar"] if mean["cases"] == mean["of"] else None
         counted[met] += 1
         yield "%s: geometric mean of \"%s\", threads: %d: %.2fx (>= %.2fx), %d of its %d cases measured" % (
-            "incomplete" if met is None else SIGNS[met], mean["group"], mean["threads"], mean["mean"],
-                                                                                                            mean["bar"],
-            mean["cases"], mean["of"])
+            "incomplete" if met is None else SIGNS[met],
+            *(mean[key] for key in ("group", "threads", "mean", "bar", "cases", "of")))
     yield "%d bars met, %d not met, %d not measured" % (counted[True], counted[False], counted[None])
 
 
