@@ -35,7 +35,7 @@ class _Info(ctypes.Structure):
 
 class _Options(ctypes.Structure):
     _fields_ = [("struct_size", c_size_t), ("threads", c_uint32), ("isa", c_char_p), ("backend", c_char_p),
-                ("items", c_size_t), ("steps", c_size_t)]
+                ("items", c_size_t), ("steps", c_size_t), ("split", c_char_p)]
 
 
 class _Item(ctypes.Structure):
@@ -103,9 +103,10 @@ class Model:
 
 
 class Plan:
-    def __init__(self, model, threads=0, isa=None, items=0, steps=0):
+    def __init__(self, model, threads=0, isa=None, items=0, steps=0, split=None):
         self.model, self.handle = model, c_void_p()
-        options = _Options(ctypes.sizeof(_Options), threads, isa and isa.encode(), None, items, steps)
+        options = _Options(ctypes.sizeof(_Options), threads, isa and isa.encode(), None, items, steps,
+                           split and split.encode())
         _call(_lib.lstm_plan_create, model.handle, byref(options), byref(self.handle))
 
     def __del__(self):
