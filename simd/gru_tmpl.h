@@ -84,24 +84,57 @@ static ALWAYS_INLINE void gru_block(struct gru_sums *sums, const struct gru_prod
     }
 }
 
+static ALWAYS_INLINE void gru_zero(struct gru_sums *sums, const struct gru_shape shape)
+{
+#define ZERO(i) \
+    if (shape.wide > i) \
+        row_zero(&sums->w[i], GRU_WIDE / VEC_LANES);
+    GRU_WIDES(ZERO)
+#undef ZERO
+    row_zero(&sums->tail, shape.tail / VEC_LANES);
+}
+
+static ALWAYS_INLINE void gru_add(const struct gru_sums *sums, float *out,
+                                  const struct gru_shape shape)
+{
+#define ADD(i) \
+    if (shape.wide > i) \
+        row_add_to(&sums->w[i], out + i * GRU_WIDE, GRU_WIDE / VEC_LANES);
+    GRU_WIDES(ADD)
+#undef ADD
+    row_add_to(&sums->tail, out + shape.wide * GRU_WIDE, shape.tail / VEC_LANES);
+}
+
+/* One panel has too few sums to hide their latency: two blocks side by side. */
+static ALWAYS_INLINE size_t gru_two_blocks(const struct gru_product *p)
+{
+    const struct gru_shape one_wide = {1, 0};
+    const size_t block = simd_block(p->k);
+    size_t begin = 0;
+    for (; p->k - begin >= 2 * block; begin += 2 * block) {
+        struct gru_sums one, two;
+        const float *x = p->x + begin, *w = p->weights + begin * GRU_WIDE;
+        gru_zero(&one, one_wide);
+        gru_zero(&two, one_wide);
+        for (size_t j = 0; j < block; j++, w += GRU_WIDE) {
+            gru_fma(&one.w[0], w, vec_set1(x[j]), GRU_WIDE / VEC_LANES);
+            gru_fma(&two.w[0], w + block * GRU_WIDE, vec_set1(x[block + j]), GRU_WIDE / VEC_LANES);
+        }
+        gru_add(&one, p->out, one_wide);
+        gru_add(&two, p->out, one_wide);
+    }
+    return begin;
+}
+
 static ALWAYS_INLINE void gru_group(const struct gru_product *p, const struct gru_shape shape)
 {
-    for (size_t begin = 0, end; begin < p->k; begin = end) {
+    size_t begin = shape.wide == 1 && !shape.tail ? gru_two_blocks(p) : 0;
+    for (size_t end; begin < p->k; begin = end) {
         struct gru_sums sums;
         end = block_end(begin, p->k);
-#define ZERO(i) \
-        if (shape.wide > i) \
-            row_zero(&sums.w[i], GRU_WIDE / VEC_LANES);
-        GRU_WIDES(ZERO)
-#undef ZERO
-        row_zero(&sums.tail, shape.tail / VEC_LANES);
+        gru_zero(&sums, shape);
         gru_block(&sums, p, begin, end, shape);
-#define ADD(i) \
-        if (shape.wide > i) \
-            row_add_to(&sums.w[i], p->out + i * GRU_WIDE, GRU_WIDE / VEC_LANES);
-        GRU_WIDES(ADD)
-#undef ADD
-        row_add_to(&sums.tail, p->out + shape.wide * GRU_WIDE, shape.tail / VEC_LANES);
+        gru_add(&sums, p->out, shape);
     }
 }
 
@@ -285,11 +318,21 @@ static void gru_panels(const struct simd_gru *a, size_t begin, size_t end)
                   a->h_out[0] + unit, a->units - unit);
 }
 
+/* Panels of a group: as many as there may be, to have sums enough in flight; fewer where the
+ * weights are more than the nearest cache holds, for of what the last step left there whole
+ * groups are found again and parts of one are not. */
+static size_t gru_group_size(const struct simd_gru *a)
+{
+    const size_t k = a->units + (a->xw ? 0 : a->n_x);
+    const size_t n_bytes = a->panels->columns * k * sizeof(float);
+    return n_bytes <= NEAR_BYTES ? GRU_GROUP : (n_bytes < FAR_BYTES ? 1 : 2) * (64 / WIDE);
+}
+
 /* Groups share the panels evenly: a small one would have too few sums in flight. */
 static void gru_one(const struct simd_gru *a)
 {
-    const size_t panels = a->panel_end - a->panel_begin;
-    const size_t groups = (panels + GRU_GROUP - 1) / GRU_GROUP;
+    const size_t panels = a->panel_end - a->panel_begin, most = gru_group_size(a);
+    const size_t groups = (panels + most - 1) / most;
     for (size_t i = 0; i < groups; i++) {
         const size_t g = a->backwards ? groups - 1 - i : i;
         gru_panels(a, a->panel_begin + panels * g / groups, a->panel_begin + panels * (g + 1) / groups);

@@ -176,12 +176,14 @@ Test(bits, threads_and_hints)
 
 /* Layers large enough that the cost model gives them more than one thread, on every
  * instruction set. */
-static struct test_model large_model(uint32_t hidden, uint32_t direction, uint32_t type)
+static struct test_model large_model(uint32_t hidden, uint32_t direction, uint32_t type,
+                                     bool reset_after)
 {
     char text[64];
     struct rng rng = {hidden};
     struct model_builder *builder = model_builder_create();
-    struct rnn_spec rnn = {.type = type, .hidden = hidden, .direction = direction, .bias = true};
+    struct rnn_spec rnn = {.type = type, .hidden = hidden, .direction = direction, .bias = true,
+                           .reset_after = reset_after};
     uint32_t width = 40;
     model_set_input(builder, NULL, 1, &width);
     uint32_t value = build_recurrent(builder, &rng, 0, &rnn);
@@ -201,13 +203,14 @@ static uint32_t threads_of(const struct test_model *model, const lstm_plan_optio
 
 Test(bits, large_layers_on_threads)
 {
-    static const uint32_t shapes[][3] = {
-        {330, MODEL_FORWARD, MODEL_LSTM}, {200, MODEL_BIDIRECTIONAL, MODEL_LSTM},
-        {256, MODEL_FORWARD, MODEL_GRU},  {275, MODEL_BIDIRECTIONAL, MODEL_RNN},
+    static const uint32_t shapes[][4] = {
+        {330, MODEL_FORWARD, MODEL_LSTM, 0}, {200, MODEL_BIDIRECTIONAL, MODEL_LSTM, 0},
+        {256, MODEL_FORWARD, MODEL_GRU, 0},  {250, MODEL_FORWARD, MODEL_GRU, 1},
+        {213, MODEL_BIDIRECTIONAL, MODEL_GRU, 1}, {275, MODEL_BIDIRECTIONAL, MODEL_RNN, 0},
     };
     uint32_t most_threads = 0;
     for (size_t i = 0; i < test_rounds(sizeof shapes / sizeof *shapes); i++) {
-        struct test_model model = large_model(shapes[i][0], shapes[i][1], shapes[i][2]);
+        struct test_model model = large_model(shapes[i][0], shapes[i][1], shapes[i][2], shapes[i][3]);
         struct batch b = batch_make(model, i + 1, 9, 12);
         for (uint32_t threads = 1; threads <= 4; threads++)
             for (size_t n = 1; n <= 9; n += 8) {
@@ -345,7 +348,7 @@ Test(bits, pieces_on_forced_threads)
 /* A large streaming layer, cut differently by plans of different thread counts. */
 Test(bits, pieces_of_large_layers_on_threads)
 {
-    struct batch b = batch_make(large_model(310, MODEL_FORWARD, MODEL_LSTM), 9, 3, 30);
+    struct batch b = batch_make(large_model(310, MODEL_FORWARD, MODEL_LSTM, false), 9, 3, 30);
     for (uint32_t threads = 1; threads <= 3; threads++) {
         lstm_plan_options options = forced_options(&b.model, NULL, true, threads);
         check_pieces(&b, &options, threads);
