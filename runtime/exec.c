@@ -161,6 +161,7 @@ void section_init(struct section *sections, const struct lstm_plan *plan, struct
         memset(section, 0, sizeof *section);
         section->plan = plan;
         section->cap_items = size.items;
+        section->cap_steps = size.steps;
         section->cap_rows = size.rows;
         section->n_pointers = at.n_pointers;
         section->given = (size_t *)(void *)(own + at.given);
@@ -226,6 +227,27 @@ static void sort_by_steps(size_t *order, const lstm_item *items, size_t n)
         }
 }
 
+/* Rows of the model's input and output are the caller's. */
+static void place_item(const struct section *section, const struct exec_item *run)
+{
+    const struct lstm_plan *plan = section->plan;
+    const struct value_place *out = &plan->values[plan->output];
+    const lstm_item *item = run->item;
+    const size_t end = run->row + run->steps;
+    const size_t x_stride = item->input_stride ? item->input_stride : plan->values[0].size;
+    const float *x = item->input + run->done * x_stride;
+    float **rows = section->rows[0];
+    for (size_t r = run->row; r < end; r++, x += x_stride)
+        rows[r] = (float *)(uintptr_t)x;
+    if (out->once)
+        return;
+    const size_t y_stride = item->output_stride ? item->output_stride : out->size;
+    float *y = item->output + run->done * y_stride;
+    rows = section->rows[plan->output];
+    for (size_t r = run->row; r < end; r++, y += y_stride)
+        rows[r] = y;
+}
+
 static void set_item(struct exec_item *run, const lstm_item *item)
 {
     run->item = item;
@@ -252,27 +274,40 @@ static void find_order(struct section *section, const lstm_item *items, size_t n
     section->placed = false;
 }
 
-/* False if the items are not as long as in the last run, so that their order is another one. */
-static bool take_again(struct section *section, const lstm_item *items, size_t n_items)
+/* A stream of another model would be written beyond its end. */
+static bool is_good(const struct section *section, const lstm_item *item)
 {
-    if (n_items != section->n_given)
-        return false;
-    for (size_t i = 0; i < n_items; i++) {
-        if (items[i].steps != section->given[i])
-            return false;
-        if (items[i].steps)
-            set_item(&section->items[section->place[i]], &items[i]);
+    const struct lstm_plan *plan = section->plan;
+    return item->stream && item->stream->model_id == plan->model->id &&
+           item->stream->n_floats == plan->model->info.state_floats && item->input &&
+           item->output && (!plan->whole || item->steps <= section->cap_steps);
+}
+
+/* How many items are as long as in the last run and good, up to the first that is not. */
+static size_t take_again(struct section *section, const lstm_item *items, size_t n_items)
+{
+    const bool placed = section->placed;
+    size_t i = 0;
+    for (; i < n_items && items[i].steps == section->given[i]; i++) {
+        if (!items[i].steps)
+            continue;
+        if (!is_good(section, &items[i]))
+            break;
+        struct exec_item *run = &section->items[section->place[i]];
+        set_item(run, &items[i]);
+        if (placed)
+            place_item(section, run);
     }
-    return true;
+    return i;
 }
 
 /* Most callers give items of the same lengths again and again. */
-void section_take(struct section *section, const lstm_item *items, size_t n_items)
+bool section_take(struct section *section, const lstm_item *items, size_t n_items)
 {
-    if (take_again(section, items, n_items))
-        return;
+    if (n_items == section->n_given && take_again(section, items, n_items) == n_items)
+        return true;
     find_order(section, items, n_items);
-    take_again(section, items, n_items);
+    return take_again(section, items, n_items) == n_items;
 }
 
 void section_share(struct section *section, const lstm_item *items, const size_t *order,
@@ -286,30 +321,6 @@ void section_share(struct section *section, const lstm_item *items, const size_t
 }
 
 /* ---- blocks ------------------------------------------------------------------ */
-
-/* Rows of the model's input and output are the caller's. */
-static void place_user_steps(const struct section *section)
-{
-    const struct lstm_plan *plan = section->plan;
-    const struct value_place *in = &plan->values[0], *out = &plan->values[plan->output];
-    float **in_rows = section->rows[0], **out_rows = section->rows[plan->output];
-    for (size_t i = 0; i < section->n_active; i++) {
-        const struct exec_item *run = &section->items[i];
-        const lstm_item *item = run->item;
-        const size_t in_stride = item->input_stride ? item->input_stride : in->size;
-        const size_t out_stride = item->output_stride ? item->output_stride : out->size;
-        const float *x = item->input + run->done * in_stride;
-        float *y = item->output + run->done * out_stride;
-        for (size_t r = run->row; r < run->row + run->steps; r++) {
-            in_rows[r] = (float *)(uintptr_t)x;
-            x += in_stride;
-            if (out->once)
-                continue;
-            out_rows[r] = y;
-            y += out_stride;
-        }
-    }
-}
 
 static void place_user_once(const struct section *section, uint32_t value)
 {
@@ -343,6 +354,8 @@ static void place_block(struct section *section)
     }
     section->n_rows = row;
     section->last = most == rest;
+    for (size_t i = 0; i < section->n_active; i++)
+        place_item(section, &items[i]);
 }
 
 static void place_first_block(struct section *section)
@@ -390,15 +403,15 @@ static void run_once(const struct lstm_plan *plan, struct exec *exec)
     }
 }
 
-static void prepare(struct exec *exec)
+static void prepare(struct section *section, uint32_t rank, uint32_t size)
 {
-    const struct lstm_plan *plan = exec->section->plan;
-    exec->section->all.rank = exec->rank;
-    exec->section->all.size = exec->size;
-    exec->section->prepared_size = exec->size;
+    const struct lstm_plan *plan = section->plan;
+    section->self = (struct exec){section, &section->threads[rank], rank, size, false};
+    section->all.rank = rank;
+    section->all.size = size;
     for (uint32_t i = 0; i < plan->n_ops; i++)
         if (plan->ops[i].layer->type->prepare)
-            plan->ops[i].layer->type->prepare(&plan->ops[i], exec);
+            plan->ops[i].layer->type->prepare(&plan->ops[i], &section->self);
 }
 
 static void take_seats(struct section *section, uint64_t number)
@@ -410,18 +423,17 @@ static void take_seats(struct section *section, uint64_t number)
 void section_run(struct section *section, uint32_t rank, uint32_t size, uint64_t number)
 {
     const struct lstm_plan *plan = section->plan;
-    struct exec exec = {section, &section->threads[rank], rank, size, false};
-    if (section->prepared_size != size)
-        prepare(&exec);
+    struct exec *exec = &section->self;
+    if (exec->size != size)
+        prepare(section, rank, size);
     if (size > 1)
         take_seats(section, number);
-    if (plan->values[plan->output].once)
+    if (plan->any_once && plan->values[plan->output].once)
         place_user_once(section, plan->output);
     if (!section->placed)
         place_first_block(section);
     for (;;) {
-        place_user_steps(section);
-        run_block(plan, &exec);
+        run_block(plan, exec);
         section->backwards ^= section->items[0].steps & 1; /* each step has turned round */
         if (section->last)
             break;
@@ -429,5 +441,5 @@ void section_run(struct section *section, uint32_t rank, uint32_t size, uint64_t
         barrier_wait(&section->all); /* streams have their new states */
     }
     if (plan->any_once)
-        run_once(plan, &exec);
+        run_once(plan, exec);
 }

@@ -33,9 +33,19 @@ struct exec_scratch {
     float *floats; /* [items][plan->scratch_floats] */
 };
 
+struct section;
+
+/* One thread of a team, or the only one, at work. */
+struct exec {
+    struct section *section;
+    struct exec_scratch *scratch;
+    uint32_t rank, size;
+    bool met; /* the layer has ended with a meeting of the whole team */
+};
+
 struct section {
-    const struct lstm_plan *plan;
-    size_t cap_items, cap_rows, n_pointers;
+    _Alignas(64) const struct lstm_plan *plan; /* no line that another thread's section has */
+    size_t cap_items, cap_steps, cap_rows, n_pointers;
     size_t *given;            /* [cap_items]: steps of the items given to the last run … */
     size_t n_given;           /* … as long as their order and first block hold, else SIZE_MAX */
     size_t *order;            /* [n_items]: numbers of the items with steps, longest first */
@@ -49,8 +59,8 @@ struct section {
     bool backwards;           /* order of panels in a block's first step: what the step before
                                  it, perhaps of another run, left in the cache comes first */
     bool failed;              /* by another backend than ours, since the run's start */
-    char *prepared;           /* [plan->prepared_bytes]: the layers', for a team of … */
-    uint32_t prepared_size;   /* … so many, 0: none yet */
+    struct exec self;         /* of the last run; its size is 0 at first */
+    char *prepared;           /* [plan->prepared_bytes]: the layers', for a team of that size */
     float ***rows;            /* [value][row], or [value][item] for values that are there once */
     float *hoist[2];          /* by direction: [HOIST_ROWS][hoist_columns] */
     float **hoist_rows[2];    /* their rows */
@@ -59,26 +69,19 @@ struct section {
     struct barrier_seat all, group[2]; /* in the team; in each direction's share of it */
 };
 
-/* One thread of a team, or the only one, at work. */
-struct exec {
-    struct section *section;
-    struct exec_scratch *scratch;
-    uint32_t rank, size;
-    bool met; /* the layer has ended with a meeting of the whole team */
-};
-
 /* Bytes of the sections of a team (or of one thread), and those sections themselves at
  * 64-byte aligned `memory`. */
 struct section_size {
-    size_t items, rows;
+    size_t items, steps, rows;
     uint32_t threads;
 };
 size_t section_bytes(const struct lstm_plan *plan, struct section_size size);
 void section_init(struct section *sections, const struct lstm_plan *plan, struct section_size size,
                   void *memory);
 
-/* Take the items of a run … */
-void section_take(struct section *section, const lstm_item *items, size_t n_items);
+/* Take the items of a run. False: one lacks something, or its stream is another model's, or
+ * it has too many steps … */
+bool section_take(struct section *section, const lstm_item *items, size_t n_items);
 
 /* … or of the n that another section has put in order, every `stride`th from `first` on: so
  * shares of a ragged batch come out alike. */

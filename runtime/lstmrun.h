@@ -188,7 +188,8 @@ LSTMRUN_API void lstm_plan_destroy(lstm_plan *plan);
 /* The plan in words, several lines, for a person. Owned by the plan. */
 LSTMRUN_API const char *lstm_plan_get_text(const lstm_plan *plan);
 
-/* Threads that a run of `items` items, the longest of `steps` steps, uses. */
+/* Threads that a run of `items` items, the longest of `steps` steps, uses at the most: a team
+ * that would have to be woken is left asleep where that does not pay (see lstm_run). */
 LSTMRUN_API uint32_t lstm_plan_get_threads(const lstm_plan *plan, size_t items, size_t steps);
 
 /* How they divide the work of such a run, as in lstm_plan_options: "none", "items" or "team". */
@@ -239,7 +240,10 @@ LSTMRUN_API float *lstm_stream_get_state(const lstm_model *model, lstm_stream *s
 typedef struct lstm_workspace lstm_workspace;
 
 /* Scratch for runs of up to `items` items. `steps` is the longest item of a run;
- * models that stream need no more memory for more steps and ignore it. */
+ * models that stream need no more memory for more steps and ignore it. If the plan may share
+ * layers among threads, these are started here and joined by lstm_workspace_destroy
+ * (LSTM_E_NOMEM if the system has none); they block all signals. A child process made by
+ * fork() may go on to use the workspace and has to destroy it, but runs there are alone. */
 LSTMRUN_API lstm_status lstm_workspace_create(const lstm_plan *plan, size_t items, size_t steps,
                                               lstm_workspace **workspace_out, lstm_error *error);
 LSTMRUN_API void lstm_workspace_destroy(lstm_workspace *workspace);
@@ -264,10 +268,17 @@ typedef struct lstm_item {
  * take each run as one whole sequence; reset the stream between two of them.
  *
  * Outputs must not overlap inputs, each other or streams; each stream appears once.
- * Allocates nothing, takes no lock and, with a plan of one thread, starts no thread:
- * fit for an audio callback. With more, OpenMP's threads serve the call and then wait for
- * the next one; how (spinning for a while, or asleep at once) is OpenMP's to say, through
- * OMP_WAIT_POLICY. Denormals are flushed to zero during the call.
+ * Allocates nothing, takes no lock and, with a plan of one thread, has nothing to do with
+ * any other: fit for an audio callback. Denormals are flushed to zero during the call.
+ *
+ * With a plan of more threads, batches whose items are dealt out run on OpenMP's threads; how
+ * these wait for the next call (spinning for a while, or asleep at once) is OpenMP's to say,
+ * through OMP_WAIT_POLICY. Runs whose layers are shared use threads of the workspace's own,
+ * which spin for some 30 us after a run and then sleep. If waking them takes more than the run
+ * would gain, a run uses them only while they are awake, and wakes them for the next ones only
+ * when calls have come back to back for a while: a caller with a frame every few milliseconds
+ * has one thread, and nothing spins. Threads that other work on the computer keeps from coming
+ * are not waited for.
  * LSTM_E_ARG (and nothing done) if the run is larger than the workspace was made
  * for, the workspace is another plan's, or an item with steps lacks a pointer or has a
  * stream of another model; otherwise LSTM_OK. */

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "runtime/recurrent.h"
+#include "runtime/team.h"
 
 /* A growing text; running out of memory sticks. */
 struct text {
@@ -148,11 +149,22 @@ static void put_rejected_split(struct text *text, const struct lstm_plan *plan,
                                                                : "\n");
 }
 
+/* A team that sleeps is woken for a run that gains enough by it, else only when runs follow
+ * each other at once. */
+static bool only_awake(const struct lstm_plan *plan, struct split chosen)
+{
+    const double gain = total_ns(plan, (struct split){SPLIT_NONE, 1}) - total_ns(plan, chosen);
+    return chosen.mode == SPLIT_TEAM && !plan->split_forced &&
+           !team_is_woken_for(gain * (double)plan->problem.steps, plan->machine.wake_ns);
+}
+
 static void put_threads(struct text *text, const struct lstm_plan *plan)
 {
     const struct split chosen = planned_split(plan);
     const uint32_t most = plan->problem.threads;
     put(text, "threads  %u of at most %u", (unsigned)chosen.threads, (unsigned)most);
+    if (only_awake(plan, chosen))
+        put(text, " when calls come back to back, else 1");
     if (chosen.mode != SPLIT_NONE)
         put(text, ", on %s", mode_text(chosen.mode));
     if (plan->split_forced)

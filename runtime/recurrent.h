@@ -135,7 +135,19 @@ float *step_out(const struct stepper *step, size_t item, size_t s);
 float *step_c(const struct stepper *step, size_t item);
 
 /* Pointers of one step for the active items, into scratch->in, h, c and out. */
-void step_place(const struct stepper *step, size_t s, size_t active);
+static inline void step_place(const struct stepper *step, size_t s, size_t active)
+{
+    struct exec_scratch *scratch = step->scratch;
+    const struct exec_item *items = step->section->items;
+    for (size_t i = 0; i < active; i++) {
+        const size_t row = items[i].row + (step->reverse ? items[i].steps - 1 - s : s);
+        const size_t before = step->reverse ? row + 1 : row - 1;
+        scratch->in[i] = step->in[row];
+        scratch->h[i] = s ? step->out[before] + step->column : items[i].state + step->state->h;
+        scratch->c[i] = items[i].state + step->state->c;
+        scratch->out[i] = step->out[row] + step->column;
+    }
+}
 
 /* Panels that a thread of the group steps. */
 struct step_share {

@@ -38,21 +38,6 @@ float *step_c(const struct stepper *step, size_t item)
     return step->section->items[item].state + step->state->c;
 }
 
-void step_place(const struct stepper *step, size_t s, size_t active)
-{
-    struct exec_scratch *scratch = step->scratch;
-    const struct exec_item *items = step->section->items;
-    const size_t before = step->reverse ? 1 : (size_t)-1;
-    for (size_t i = 0; i < active; i++) {
-        const size_t row = row_at(step, i, s);
-        scratch->in[i] = step->in[row];
-        scratch->h[i] = s ? step->out[row + before] + step->column
-                          : items[i].state + step->state->h;
-        scratch->c[i] = items[i].state + step->state->c;
-        scratch->out[i] = step->out[row] + step->column;
-    }
-}
-
 void step_hoist(const struct stepper *step, struct step_share share, size_t s, size_t n,
                 size_t active)
 {

@@ -44,6 +44,7 @@ static struct section_size size_of(const struct lstm_plan *plan, uint32_t share,
 {
     struct section_size size;
     size.items = (items + share) / (share + 1); /* used with `share` others beside it */
+    size.steps = steps;
     size.rows = block_rows(plan, size.items, steps);
     size.threads = share ? 1 : split_team(&plan->splits);
     return size;
@@ -98,8 +99,11 @@ static void place_sections(struct lstm_workspace *workspace, const struct places
 
 static lstm_status start_team(struct lstm_workspace *workspace, lstm_error *error)
 {
-    const uint32_t workers = split_team(&workspace->plan->splits) - 1;
-    const int failure = workers ? team_create(workers, &workspace->team) : 0;
+    const struct lstm_plan *plan = workspace->plan;
+    const uint32_t workers = split_team(&plan->splits) - 1;
+    const struct team_patience patience = {.look_out_ns = 30000, .claim_ns = 1500,
+                                           .wake_ns = plan->machine.wake_ns};
+    const int failure = workers ? team_create(workers, patience, &workspace->team) : 0;
     return !failure ? LSTM_OK
                     : error_set(error, LSTM_E_NOMEM, "cannot start %u thread%s for a workspace: %s",
                                 (unsigned)workers, workers == 1 ? "" : "s", strerror(failure));
@@ -192,7 +196,7 @@ static void run_member(const struct team_job *job, uint32_t rank, uint32_t size)
 {
     const lstm_workspace *workspace = job->object;
     struct section *section = &workspace->sections[rank];
-    section_take(section, job->items, job->n_items);
+    (void)section_take(section, job->items, job->n_items);
     section_run(section, rank, size, job->number);
 }
 
@@ -229,27 +233,15 @@ static void run_split(const lstm_workspace *workspace, const lstm_item *items, s
     }
 }
 
-/* A stream of another model would be written beyond its end. */
-static bool item_is_good(const lstm_plan *plan, const lstm_workspace *workspace,
-                         const lstm_item *item)
-{
-    return !item->steps || (item->stream && item->stream->model_id == plan->model->id &&
-                            item->stream->n_floats == plan->model->info.state_floats &&
-                            item->input && item->output &&
-                            (!plan->whole || item->steps <= workspace->max_steps));
-}
-
 lstm_status lstm_run(const lstm_plan *plan, lstm_workspace *workspace, const lstm_item *items,
                      size_t n_items)
 {
     if (!plan || !workspace || workspace->plan != plan || n_items > workspace->max_items ||
         (!items && n_items))
         return LSTM_E_ARG;
-    for (size_t i = 0; i < n_items; i++)
-        if (!item_is_good(plan, workspace, &items[i]))
-            return LSTM_E_ARG;
     struct section *first = workspace->sections;
-    section_take(first, items, n_items);
+    if (!section_take(first, items, n_items))
+        return LSTM_E_ARG;
     if (!first->n_items)
         return LSTM_OK;
     first->failed = false; /* other backends run in the first section */

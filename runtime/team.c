@@ -202,14 +202,14 @@ static int start_worker(struct team *team, struct worker *worker)
     return failure;
 }
 
-int team_create(uint32_t workers, struct team **team_out)
+int team_create(uint32_t workers, struct team_patience patience, struct team **team_out)
 {
     struct team *team = memory_alloc(sizeof *team + workers * sizeof team->workers[0]);
     *team_out = NULL;
     if (!team)
         return ENOMEM;
     memset(team, 0, sizeof *team);
-    team->patience = (struct team_patience){30000, 1500, 30000};
+    team->patience = patience;
     team->process = getpid();
     atomic_init(&team->stay_ns, 0);
     atomic_init(&team->forced, false);
@@ -252,11 +252,6 @@ void team_destroy(struct team *team)
     for (uint32_t i = 0; ours && i < team->n_workers; i++)
         end_worker(&team->workers[i]);
     memory_free(team);
-}
-
-struct team_patience *team_patience(struct team *team)
-{
-    return &team->patience;
 }
 
 uint32_t team_awake(const struct team *team)
@@ -315,7 +310,7 @@ static void think_of_waking(struct team *team, uint32_t n, struct team_gain gain
 /* Help that did not come, or did not help, has cost time: the next try comes later. */
 static void disappointed(struct team *team, uint64_t least_ns)
 {
-    const uint64_t most_ns = 100000000;
+    const uint64_t most_ns = 1000000000;
     const uint64_t pause = 2 * team->pause_ns > least_ns ? 2 * team->pause_ns : least_ns;
     team->successes = 0;
     team->pause_ns = pause < most_ns ? pause : most_ns;
@@ -331,7 +326,7 @@ static bool pauses(struct team *team)
 
 static void succeeded(struct team *team)
 {
-    enum { ENOUGH = 1000 };
+    enum { ENOUGH = 100 };
     team->wakings = 0;
     if (++team->successes == ENOUGH)
         team->pause_ns = 0;
@@ -395,10 +390,10 @@ static uint64_t patience_of(const struct team *team, struct team_gain gain, bool
 uint32_t team_start(struct team *team, uint32_t threads, struct team_gain gain,
                     struct team_job *job)
 {
-    const uint64_t pause_ns = 100000;
+    const uint64_t pause_ns = 100000, long_pause_ns = 10000000;
     const uint32_t n = threads - 1 < team->n_workers ? threads - 1 : team->n_workers;
     const bool forced = isinf(gain.gain_ns);
-    const bool wake = gain.gain_ns > 2 * team->patience.wake_ns;
+    const bool wake = team_is_woken_for(gain.gain_ns, team->patience.wake_ns);
     job->number = ++team->number;
     if (n == 0 || (forced ? team->process != getpid() : pauses(team)) ||
         !all_are_back(team, forced))
@@ -418,7 +413,7 @@ uint32_t team_start(struct team *team, uint32_t threads, struct team_gain gain,
     if (size > 1)
         succeeded(team);
     else
-        disappointed(team, pause_ns);
+        disappointed(team, wake ? long_pause_ns : pause_ns);
     return size;
 }
 

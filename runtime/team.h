@@ -11,6 +11,7 @@
 #ifndef LSTMRUN_RUNTIME_TEAM_H
 #define LSTMRUN_RUNTIME_TEAM_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -28,22 +29,27 @@ struct team_gain {
     double gain_ns;  /* less with it */
 };
 
-/* Times to wait. Tests set them so that what they want to see happens. */
+/* Times to wait. */
 struct team_patience {
     uint64_t look_out_ns; /* a worker, after a job */
     uint64_t claim_ns;    /* the caller, for a worker that looks out */
     double wake_ns;       /* what it takes to wake one that sleeps */
 };
 
+/* Whether a run that gains so much wakes a team that sleeps, and waits for it. A computer that
+ * has been idle takes several times as long to wake a thread as a busy one. */
+static inline bool team_is_woken_for(double gain_ns, double wake_ns)
+{
+    return gain_ns > 8 * wake_ns;
+}
+
 struct team;
 
 /* A team of `workers` threads beside the caller. 0 or an error number. */
-int team_create(uint32_t workers, struct team **team_out);
+int team_create(uint32_t workers, struct team_patience patience, struct team **team_out);
 
 /* The workers end. In a child process made by fork() there are none any more. */
 void team_destroy(struct team *team);
-
-struct team_patience *team_patience(struct team *team);
 
 /* Workers that look out for a job at this moment. */
 uint32_t team_awake(const struct team *team);
