@@ -6,6 +6,8 @@
 
 #ifdef _OPENMP
 #include <omp.h>
+
+#include "runtime/processor.h"
 #endif
 
 uint32_t parallel_most(void)
@@ -42,8 +44,13 @@ void parallel_run(uint32_t threads, parallel_body *body, void *argument)
 {
 #ifdef _OPENMP
     if (threads > 1) {
+        const int callers = processor_current();
 #pragma omp parallel num_threads((int)threads)
-        body(argument, (uint32_t)omp_get_thread_num(), (uint32_t)omp_get_num_threads());
+        {
+            if (omp_get_thread_num() > 0)
+                (void)processor_avoid(callers);
+            body(argument, (uint32_t)omp_get_thread_num(), (uint32_t)omp_get_num_threads());
+        }
         return;
     }
 #else

@@ -9,13 +9,12 @@
  *     ASLEEP -> WOKEN (for the next job)        AWAKE -> ASLEEP (it was tired of that)
  *     AWAKE, ASLEEP, WOKEN -> END               WOKEN, OFFERED -> ASLEEP (it could only disturb)
  */
-#define _GNU_SOURCE
+#define _POSIX_C_SOURCE 200809L
 #include "runtime/team.h"
 
 #include <errno.h>
 #include <math.h>
 #include <pthread.h>
-#include <sched.h>
 #include <semaphore.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -25,6 +24,7 @@
 
 #include "runtime/barrier.h"
 #include "runtime/memory.h"
+#include "runtime/processor.h"
 #include "simd/fpenv.h"
 
 enum state { WOKEN, AWAKE, ASLEEP, OFFERED, TAKEN, END };
@@ -77,41 +77,10 @@ static bool move(struct worker *worker, unsigned from, unsigned to)
 
 /* ---- the worker ------------------------------------------------------------------- */
 
-static int this_cpu(void)
-{
-#if defined(__linux__)
-    return sched_getcpu();
-#else
-    return -1;
-#endif
-}
-
-/* To any other processor that this thread may use; false if there is none. The system would
- * do so itself, but in a virtual machine only after milliseconds. */
-static bool leave_cpu(int cpu)
-{
-#if defined(__linux__)
-    cpu_set_t all, others;
-    if (pthread_getaffinity_np(pthread_self(), sizeof all, &all) != 0)
-        return true;
-    others = all;
-    CPU_CLR((size_t)cpu, &others);
-    if (CPU_COUNT(&others) == 0)
-        return false;
-    if (pthread_setaffinity_np(pthread_self(), sizeof others, &others) == 0)
-        pthread_setaffinity_np(pthread_self(), sizeof all, &all);
-#else
-    (void)cpu;
-#endif
-    return true;
-}
-
 /* On the caller's own processor a worker would only take time from him. */
 static bool would_disturb(const struct worker *worker)
 {
-    const int cpu = this_cpu();
-    return cpu >= 0 && cpu == atomic_load_explicit(&worker->team->cpu, memory_order_relaxed) &&
-           !leave_cpu(cpu);
+    return !processor_avoid(atomic_load_explicit(&worker->team->cpu, memory_order_relaxed));
 }
 
 static void sleep_until_woken(struct worker *worker)
@@ -213,7 +182,7 @@ int team_create(uint32_t workers, struct team_patience patience, struct team **t
     team->process = getpid();
     atomic_init(&team->stay_ns, 0);
     atomic_init(&team->forced, false);
-    atomic_init(&team->cpu, this_cpu());
+    atomic_init(&team->cpu, processor_current());
     for (; team->n_workers < workers; team->n_workers++) {
         const int failure = start_worker(team, &team->workers[team->n_workers]);
         if (!failure)
@@ -287,21 +256,22 @@ static bool all_are_back(const struct team *team, bool forced)
 
 /* Runs that come back to back: what they lose alone adds up, until it has paid for waking,
  * and for more each time that this did not help. The worker is for the next run, so it must
- * stay up beyond the end of this one. */
+ * stay up beyond the end of this one, which takes as long as the last. A run may take some
+ * times as long as is expected. */
 static void think_of_waking(struct team *team, uint32_t n, struct team_gain gain)
 {
     enum { MOST = 10 };
-    const double pause_ns = 10000;
-    const uint64_t now = now_ns();
-    const bool back_to_back = (double)(now - team->last_ns) < 2 * gain.alone_ns + pause_ns;
+    const double slow = 3, pause_ns = 10000;
+    const uint64_t now = now_ns(), period_ns = now - team->last_ns;
+    const bool back_to_back = (double)period_ns < slow * gain.alone_ns + pause_ns;
     team->last_ns = now;
     team->missed_ns = back_to_back ? team->missed_ns + gain.gain_ns : 0;
     if (team->missed_ns < team->patience.wake_ns * (double)(1u << team->wakings))
         return;
     team->missed_ns = 0;
     team->wakings += team->wakings < MOST;
-    atomic_store_explicit(&team->stay_ns, (uint64_t)(2 * gain.alone_ns), memory_order_relaxed);
-    atomic_store_explicit(&team->cpu, this_cpu(), memory_order_relaxed);
+    atomic_store_explicit(&team->stay_ns, 2 * period_ns, memory_order_relaxed);
+    atomic_store_explicit(&team->cpu, processor_current(), memory_order_relaxed);
     for (uint32_t i = 0; i < n; i++)
         if (move(&team->workers[i], ASLEEP, WOKEN))
             sem_post(&team->workers[i].wake);
@@ -310,7 +280,7 @@ static void think_of_waking(struct team *team, uint32_t n, struct team_gain gain
 /* Help that did not come, or did not help, has cost time: the next try comes later. */
 static void disappointed(struct team *team, uint64_t least_ns)
 {
-    const uint64_t most_ns = 1000000000;
+    const uint64_t most_ns = 100000000;
     const uint64_t pause = 2 * team->pause_ns > least_ns ? 2 * team->pause_ns : least_ns;
     team->successes = 0;
     team->pause_ns = pause < most_ns ? pause : most_ns;
@@ -404,7 +374,7 @@ uint32_t team_start(struct team *team, uint32_t threads, struct team_gain gain,
     }
     if (wake) {
         atomic_store_explicit(&team->forced, forced, memory_order_relaxed);
-        atomic_store_explicit(&team->cpu, this_cpu(), memory_order_relaxed);
+        atomic_store_explicit(&team->cpu, processor_current(), memory_order_relaxed);
     }
     for (uint32_t i = 0; i < n; i++)
         offer(&team->workers[i], job, n == 1);
