@@ -186,6 +186,14 @@ class Judged:
         return limit_ns(self.case, self.limits, self.isa, self.busy_threads) / self.time()
 
     @property
+    def ratio_allowed(self):
+        """How many times faster than the best peer a program can be that does nothing but the arithmetic and
+        the reading of weights, each at the machine's limit."""
+        if not self.best or not self.limits:
+            return None
+        return self.time(self.best) / limit_ns(self.case, self.limits, self.isa, self.threads)
+
+    @property
     def own_ratio(self):
         if not self.one_thread or not self.ours:
             return None

@@ -133,12 +133,12 @@ def versions_line(results):
 # ---- Markdown ----------------------------------------------------------------------------------------------
 
 def _cell(one):
-    """Ours, the best peer, and how many times faster."""
+    """Ours, the best peer, and how many times faster, with the bar and what the machine allows at the most."""
     if not one.ours or not one.best:
         return ["", "", ""]
     verdict = next((v for v in one.verdicts() if v.kind == "peer"), None)
-    bar = "" if verdict is None else " (%g)" % verdict.bar
-    ratio = "%.2f%s" % (one.ratio, bar)
+    marks = ["%g" % verdict.bar if verdict else "", "%.3g" % one.ratio_allowed if one.ratio_allowed else ""]
+    ratio = "%.2f (%s)" % (one.ratio, "; ".join(filter(None, marks)))
     best = "%s, %s" % (duration(one.time(one.best)), one.best)
     return [duration(one.time()), best,
             ratio if verdict is None or verdict.met else "**%s**" % ratio]
@@ -152,7 +152,7 @@ def markdown_lines(results, figure):
         if isa:
             yield from ("", "All held to %s:" % isa.upper())
         yield ""
-        yield "| case |" + "".join(" %s | best peer | times faster (bar) |" % (
+        yield "| case |" + "".join(" %s | best peer | times faster (bar; limit) |" % (
             "lstmrun, %d thread%s" % (n, "s" if n > 1 else "")) for n in threads)
         yield "|---" * (1 + 3 * len(threads)) + "|"
         for word in dict.fromkeys(word for word, _ in chosen):
