@@ -274,14 +274,15 @@ typedef struct lstm_item {
  * With a plan of more threads, batches whose items are dealt out run on OpenMP's threads; how
  * these wait for the next call (spinning for a while, or asleep at once) is OpenMP's to say,
  * through OMP_WAIT_POLICY. Runs whose layers are shared use threads of the workspace's own,
- * which spin for some 30 us after a run and then sleep. If waking them takes more than the run
- * would gain, a run uses them only while they are awake, and wakes them for the next ones only
- * when calls have come back to back for a while: a caller with a frame every few milliseconds
- * has one thread, and nothing spins. Threads that other work on the computer keeps from coming
- * are not waited for.
+ * which spin after a run, for some 30 us or up to two such runs where these are longer, and
+ * then sleep. Only a run that gains several times what waking takes wakes them and waits; others
+ * use them while they are awake, and wake them for the next ones only when calls have come back
+ * to back for a while: a caller with a short frame every few milliseconds has one thread, and
+ * nothing spins. Threads that other work on the computer keeps from coming are not waited for.
  * LSTM_E_ARG (and nothing done) if the run is larger than the workspace was made
  * for, the workspace is another plan's, or an item with steps lacks a pointer or has a
- * stream of another model; otherwise LSTM_OK. */
+ * stream of another model. LSTM_E_BACKEND, with outputs and states of the run undefined, if
+ * another backend than "native" fails. Otherwise LSTM_OK. */
 LSTMRUN_API lstm_status lstm_run(const lstm_plan *plan, lstm_workspace *workspace,
                                  const lstm_item *items, size_t n_items);
 
