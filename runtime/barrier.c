@@ -6,7 +6,8 @@
 #include "runtime/barrier.h"
 
 #include <sched.h>
-#include <time.h>
+
+#include "runtime/clock.h"
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -33,24 +34,17 @@ size_t barrier_flags(uint32_t threads)
     return n;
 }
 
-static uint64_t now_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
-
 static void wait_for(struct barrier_seat *seat, const struct barrier_flag *flag)
 {
     uint64_t since = 0;
     for (unsigned spins = 0;
          atomic_load_explicit(&flag->turn, memory_order_acquire) < seat->turn; spins++) {
         if (spins == BARRIER_SPINS)
-            since = now_ns();
+            since = clock_ns();
         barrier_relax(spins);
     }
     if (since)
-        seat->waited_ns += now_ns() - since;
+        seat->waited_ns += clock_ns() - since;
 }
 
 void barrier_meet(struct barrier_seat *seat)

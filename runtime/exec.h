@@ -17,6 +17,9 @@
 #include "runtime/barrier.h"
 #include "runtime/plan.h"
 
+/* Most rows of a block that need not hold the whole sequence, unless there are more items. */
+enum { BLOCK_ROWS = 256 };
+
 /* An item while it runs. */
 struct exec_item {
     const lstm_item *item;

@@ -523,10 +523,18 @@ static bool start(struct recurrent_backend *backend, const struct recurrent_op *
     return good(dnnl_engine_create(&backend->engine, dnnl_cpu, 0));
 }
 
+/* Steps of a block, which is all that a primitive gets at once. */
+static size_t likely_steps(const struct layer *layer, const struct plan_problem *problem)
+{
+    const size_t most = problem->items < BLOCK_ROWS ? BLOCK_ROWS / problem->items : 1;
+    return layer->whole || problem->steps < most ? problem->steps : most;
+}
+
 static lstm_status build(struct plan_builder *builder, struct plan_op *plan_op, lstm_error *error)
 {
     struct recurrent_op *op = &plan_op->u.recurrent;
-    const struct plan_problem *problem = &builder->plan->problem;
+    const size_t items = builder->plan->problem.items;
+    const size_t steps = likely_steps(plan_op->layer, &builder->plan->problem);
     op->backend = calloc(1, sizeof *op->backend);
     if (!op->backend)
         return error_nomem(error);
@@ -535,7 +543,7 @@ static lstm_status build(struct plan_builder *builder, struct plan_op *plan_op, 
     for (uint32_t d = 0; ok && d < op->n_directions; d++) {
         op->backend->direction[d].bias = pack_bias(plan_op, d);
         struct context *context = op->backend->direction[d].bias
-                                      ? take_context(plan_op, d, problem->steps, problem->items)
+                                      ? take_context(plan_op, d, steps, items)
                                       : NULL;
         ok = context;
         if (ok)

@@ -28,14 +28,14 @@ struct lstm_workspace {
 /* Enough rows to keep the kernels' tiles full, few enough to stay in a core's cache. */
 static size_t block_rows(const struct lstm_plan *plan, size_t items, size_t steps)
 {
-    enum { ROWS = 256, FLOATS = 1 << 19 };
+    enum { FLOATS = 1 << 19 };
     size_t rows, widest = 1;
     if (plan->whole)
         return memory_mul(items, steps, &rows) ? rows : SIZE_MAX;
     for (uint32_t v = 0; v < plan->n_values; v++)
         if (plan->values[v].size > widest)
             widest = plan->values[v].size;
-    rows = FLOATS / widest < ROWS ? FLOATS / widest : ROWS;
+    rows = FLOATS / widest < BLOCK_ROWS ? FLOATS / widest : BLOCK_ROWS;
     return rows > items ? rows : items;
 }
 

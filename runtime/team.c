@@ -19,10 +19,10 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "runtime/barrier.h"
+#include "runtime/clock.h"
 #include "runtime/memory.h"
 #include "runtime/processor.h"
 #include "simd/fpenv.h"
@@ -57,13 +57,6 @@ struct team {
     _Alignas(64) struct worker workers[];
 };
 
-static uint64_t now_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
-
 static unsigned state_of(const struct worker *worker)
 {
     return atomic_load_explicit(&worker->state, memory_order_acquire);
@@ -90,7 +83,7 @@ static void sleep_until_woken(struct worker *worker)
     do {
         while (state_of(worker) == ASLEEP)
             (void)sem_wait(&worker->wake); /* a signal may end it: the state tells */
-    } while (would_disturb(worker) && 
+    } while (would_disturb(worker) &&
              !atomic_load_explicit(&worker->team->forced, memory_order_relaxed) &&
              (move(worker, WOKEN, ASLEEP) || move(worker, OFFERED, ASLEEP)));
 }
@@ -100,7 +93,7 @@ static unsigned look_out(struct worker *worker)
 {
     enum { LOOKS = 64 }; /* between two looks at the clock */
     const struct team *team = worker->team;
-    uint64_t since = now_ns();
+    uint64_t since = clock_ns();
     for (;;) {
         for (unsigned i = 0; i < LOOKS; i++) {
             const unsigned state = state_of(worker);
@@ -110,11 +103,11 @@ static unsigned look_out(struct worker *worker)
                 (void)move(worker, WOKEN, AWAKE);
             barrier_relax(0);
         }
-        if (now_ns() - since < team->patience.look_out_ns +
+        if (clock_ns() - since < team->patience.look_out_ns +
                                    atomic_load_explicit(&team->stay_ns, memory_order_relaxed))
             continue;
         sleep_until_woken(worker);
-        since = now_ns();
+        since = clock_ns();
     }
 }
 
@@ -262,7 +255,7 @@ static void think_of_waking(struct team *team, uint32_t n, struct team_gain gain
 {
     enum { MOST = 10 };
     const double slow = 3, pause_ns = 10000;
-    const uint64_t now = now_ns(), period_ns = now - team->last_ns;
+    const uint64_t now = clock_ns(), period_ns = now - team->last_ns;
     const bool back_to_back = (double)period_ns < slow * gain.alone_ns + pause_ns;
     team->last_ns = now;
     team->missed_ns = back_to_back ? team->missed_ns + gain.gain_ns : 0;
@@ -284,12 +277,12 @@ static void disappointed(struct team *team, uint64_t least_ns)
     const uint64_t pause = 2 * team->pause_ns > least_ns ? 2 * team->pause_ns : least_ns;
     team->successes = 0;
     team->pause_ns = pause < most_ns ? pause : most_ns;
-    team->pause_end = now_ns() + team->pause_ns;
+    team->pause_end = clock_ns() + team->pause_ns;
 }
 
 static bool pauses(struct team *team)
 {
-    if (team->pause_end && now_ns() >= team->pause_end)
+    if (team->pause_end && clock_ns() >= team->pause_end)
         team->pause_end = 0;
     return team->pause_end;
 }
@@ -323,7 +316,7 @@ static bool is_taken(struct worker *worker, uint64_t patience_ns, uint64_t *dead
         barrier_relax(spins);
         if (spins % LOOKS)
             continue;
-        const uint64_t now = now_ns();
+        const uint64_t now = clock_ns();
         if (!*deadline)
             *deadline = now + patience_ns;
         if (now >= *deadline && move(worker, OFFERED, WOKEN))

@@ -153,6 +153,32 @@ Test(onednn, many_shapes)
     test_model_free(&model);
 }
 
+/* What a plan expects is no size of anything: a run takes its steps in blocks. */
+Test(onednn, a_plan_for_a_very_long_sequence)
+{
+    struct test_model model =
+        recurrent_model(2, (struct rnn_spec){.type = MODEL_LSTM, .hidden = 20, .bias = true}, 300);
+    lstm_plan_options options = with_onednn(1);
+    options.items = 1;
+    options.steps = (size_t)1 << 40;
+    struct session ours = session_open(&model, NULL, 1, 3), theirs = session_open(&model, &options, 1, 3);
+    float *input = test_floats(3 * 300), *output[2] = {test_floats(3 * 3), test_floats(3 * 3)};
+    lstm_stream *stream[2] = {session_stream(&ours), session_stream(&theirs)};
+    struct rng rng = {5};
+    random_input(&rng, &model, 3, input);
+    session_run(&ours, stream[0], input, 3, output[0]);
+    session_run(&theirs, stream[1], input, 3, output[1]);
+    cr_assert_lt(largest_difference(output[0], output[1], 3 * 3), 5e-6);
+    for (int i = 0; i < 2; i++) {
+        free(output[i]);
+        lstm_stream_destroy(stream[i]);
+    }
+    free(input);
+    session_close(&ours);
+    session_close(&theirs);
+    test_model_free(&model);
+}
+
 Test(onednn, refuses_by_name)
 {
     const struct {

@@ -7,6 +7,7 @@
 #include <criterion/criterion.h>
 #include <math.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +18,7 @@
 
 #include "runtime/barrier.h"
 #include "runtime/plan.h"
+#include "runtime/processor.h"
 #include "runtime/run.h"
 #include "runtime/team.h"
 #include "tests/failing_threads.h"
@@ -103,6 +105,29 @@ static struct team *make_team(uint32_t workers, struct team_patience patience)
     struct team *team;
     cr_assert_eq(team_create(workers, patience, &team), 0);
     return team;
+}
+
+/* What a thread may use is the same before and after; with one processor there is no other. */
+Test(team, a_thread_keeps_off_a_processor)
+{
+    const int here = processor_current();
+    cr_assert(processor_avoid(-1));
+#if defined(__linux__)
+    cpu_set_t all, one, after;
+    cr_assert_geq(here, 0);
+    cr_assert_eq(pthread_getaffinity_np(pthread_self(), sizeof all, &all), 0);
+    CPU_ZERO(&one);
+    CPU_SET((size_t)here, &one);
+    cr_assert_eq(pthread_setaffinity_np(pthread_self(), sizeof one, &one), 0);
+    cr_assert_eq(processor_current(), here);
+    cr_assert_not(processor_avoid(here), "there is no other processor");
+    cr_assert(processor_avoid(here + 1), "the thread is not on that one");
+    cr_assert_eq(pthread_setaffinity_np(pthread_self(), sizeof all, &all), 0);
+    for (int i = 0; i < 100; i++)
+        (void)processor_avoid(processor_current());
+    cr_assert_eq(pthread_getaffinity_np(pthread_self(), sizeof after, &after), 0);
+    cr_assert(CPU_EQUAL(&all, &after), "what the thread may use has changed");
+#endif
 }
 
 Test(team, barrier_has_log_rounds)

@@ -249,38 +249,50 @@ static void release(struct measuring *all)
 
 /* ---- measuring ------------------------------------------------------------------------- */
 
-static double sample(const struct measuring *all, const struct candidate *candidate)
+/* Seconds of a run. Only another backend than ours can fail. */
+static bool sample(const struct measuring *all, const struct candidate *candidate, double *out)
 {
     const double start = clock_wall();
-    for (size_t i = 0; i < candidate->calls; i++)
-        lstm_run(candidate->plan, candidate->workspace, all->runs, all->items);
-    return (clock_wall() - start) / (double)candidate->calls;
+    for (size_t i = 0; i < candidate->calls; i++) {
+        const lstm_status status =
+            lstm_run(candidate->plan, candidate->workspace, all->runs, all->items);
+        if (status != LSTM_OK)
+            return complain("backend \"%s\": a run failed: %s", candidate->backend,
+                            lstm_status_text(status));
+    }
+    *out = (clock_wall() - start) / (double)candidate->calls;
+    return true;
 }
 
 /* As many runs in a sample as make it long enough for the clock. */
-static void calibrate(const struct measuring *all, struct candidate *candidate)
+static bool calibrate(const struct measuring *all, struct candidate *candidate)
 {
-    candidate->calls = 1;
-    while (sample(all, candidate) * (double)candidate->calls < seconds_a_sample &&
-           candidate->calls < MAX_CALLS)
-        candidate->calls *= 2;
+    for (candidate->calls = 1;; candidate->calls *= 2) {
+        double seconds = 0;
+        if (!sample(all, candidate, &seconds))
+            return false;
+        if (seconds * (double)candidate->calls >= seconds_a_sample || candidate->calls >= MAX_CALLS)
+            return true;
+    }
 }
 
-static void measure(struct measuring *all)
+static bool measure(struct measuring *all)
 {
     const double start = clock_wall();
     for (size_t i = 0; i < all->n; i++)
-        if (all->candidates[i].plan)
-            calibrate(all, &all->candidates[i]);
+        if (all->candidates[i].plan && !calibrate(all, &all->candidates[i]))
+            return false;
     for (size_t round = 0; round < MAX_ROUNDS; round++) {
         if (round >= MIN_ROUNDS && clock_wall() - start > seconds_in_all)
-            return;
+            break;
         for (size_t i = 0; i < all->n; i++) {
             struct candidate *candidate = &all->candidates[i];
-            if (candidate->plan)
-                candidate->samples[candidate->n_samples++] = sample(all, candidate);
+            if (candidate->plan &&
+                !sample(all, candidate, &candidate->samples[candidate->n_samples++]))
+                return false;
         }
     }
+    return true;
 }
 
 static int ascending(const void *a, const void *b)
@@ -350,10 +362,9 @@ bool plan_measure(const struct session *session)
         list_candidates(&all);
         ok = make_runs(&all) && make_workspaces(&all);
     }
-    if (ok) {
-        measure(&all);
+    ok = ok && measure(&all);
+    if (ok)
         print_table(&all);
-    }
     release(&all);
     return ok;
 }
