@@ -180,16 +180,7 @@ static bool make_session(struct ort *o, struct worker_error *error)
     return ok(a, made, "CreateCpuMemoryInfo", error);
 }
 
-/* A tensor over floats, bound to input or output number `index` by its name. */
-struct place {
-    bool output;
-    size_t index;
-    float *data;
-    size_t rank;
-    int64_t dims[4];
-};
-
-static bool bind_value(struct ort *o, void *binding, const char *name, const struct place *p,
+static bool bind_value(struct ort *o, void *binding, const char *name, const struct worker_place *p,
                        struct worker_error *error)
 {
     const struct api *a = o->api;
@@ -208,7 +199,7 @@ static bool bind_value(struct ort *o, void *binding, const char *name, const str
     return ok(a, CALL(a, slot, void *, const char *, void *)(binding, name, *value), name, error);
 }
 
-static bool bind_place(struct ort *o, void *binding, const struct place *p, struct worker_error *error)
+static bool bind_place(struct ort *o, void *binding, const struct worker_place *p, struct worker_error *error)
 {
     const struct api *a = o->api;
     void *allocator;
@@ -224,36 +215,14 @@ static bool bind_place(struct ort *o, void *binding, const struct place *p, stru
     return ok(a, freed, "AllocatorFree", error) && good;
 }
 
-/* State tensors of one layer: inputs from set `set`, outputs to the other. */
-static bool bind_layer_state(struct ort *o, int set, uint32_t layer, struct worker_error *error)
-{
-    struct worker_case *c = o->c;
-    size_t kinds = c->gru ? 1 : 2;
-    struct place p = {.rank = 3, .dims = {worker_directions(c), c->items, c->units}};
-    for (size_t which = 0; which < kinds; which++)
-        for (int output = 0; output < 2; output++) {
-            p.output = output != 0;
-            p.index = 1 + layer * kinds + which;
-            p.data = c->state[output ? 1 - set : set][which] + layer * worker_layer_state(c);
-            if (!bind_place(o, o->binding[set], &p, error))
-                return false;
-        }
-    return true;
-}
-
 static bool make_binding(struct ort *o, int set, struct worker_error *error)
 {
-    const struct api *a = o->api;
-    struct worker_case *c = o->c;
-    struct place input = {false, 0, c->input, 3, {c->steps, c->items, c->inputs}};
-    struct place one_way = {true, 0, c->output, 4, {c->steps, 1, c->items, c->units}};
-    struct place both_ways = {true, 0, c->output, 3, {c->steps, c->items, 2 * c->units}};
-    const struct place *output = c->bidirectional ? &both_ways : &one_way;
-    status made = CALL(a, CREATE_IO_BINDING, void *, void **)(o->session, &o->binding[set]);
-    bool good = ok(a, made, "CreateIoBinding", error) && bind_place(o, o->binding[set], &input, error) &&
-                bind_place(o, o->binding[set], output, error);
-    for (uint32_t layer = 0; good && c->steps == 1 && layer < c->layers; layer++)
-        good = bind_layer_state(o, set, layer, error);
+    bool good = ok(o->api, CALL(o->api, CREATE_IO_BINDING, void *, void **)(o->session, &o->binding[set]),
+                   "CreateIoBinding", error);
+    for (size_t i = 0; good && i < 2 * worker_n_places(o->c); i++) {
+        struct worker_place place = worker_place_of(o->c, set, i % 2, i / 2);
+        good = bind_place(o, o->binding[set], &place, error);
+    }
     return good;
 }
 
@@ -261,7 +230,7 @@ static bool make_binding(struct ort *o, int set, struct worker_error *error)
 static bool check_counts(struct ort *o, struct worker_error *error)
 {
     const struct api *a = o->api;
-    size_t expected = o->c->steps == 1 ? 1 + o->c->layers * (o->c->gru ? 1u : 2u) : 1, inputs, outputs;
+    size_t expected = worker_n_places(o->c), inputs, outputs;
     if (!ok(a, CALL(a, SESSION_GET_INPUT_COUNT, void *, size_t *)(o->session, &inputs), "inputs", error) ||
         !ok(a, CALL(a, SESSION_GET_OUTPUT_COUNT, void *, size_t *)(o->session, &outputs), "outputs", error))
         return false;

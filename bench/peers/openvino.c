@@ -54,15 +54,7 @@ static void openvino_close(void *self)
     free(o);
 }
 
-/* A tensor over the case's floats as input or output number `index`. */
-struct place {
-    bool output;
-    size_t index;
-    float *data;
-    int64_t rank, dims[4];
-};
-
-static bool set_place(ov_infer_request_t *request, const struct place *p, struct worker_error *error)
+static bool set_place(ov_infer_request_t *request, const struct worker_place *p, struct worker_error *error)
 {
     ov_shape_t shape = {0, NULL};
     ov_tensor_t *tensor = NULL;
@@ -78,41 +70,20 @@ static bool set_place(ov_infer_request_t *request, const struct place *p, struct
     return good;
 }
 
-/* State tensors of one layer: inputs from set `set`, outputs to the other. */
-static bool set_layer_state(struct openvino *o, int set, uint32_t layer, struct worker_error *error)
-{
-    struct worker_case *c = o->c;
-    size_t kinds = c->gru ? 1 : 2;
-    struct place p = {.rank = 3, .dims = {worker_directions(c), c->items, c->units}};
-    for (size_t which = 0; which < kinds; which++)
-        for (int output = 0; output < 2; output++) {
-            p.output = output != 0;
-            p.index = 1 + layer * kinds + which;
-            p.data = c->state[output ? 1 - set : set][which] + layer * worker_layer_state(c);
-            if (!set_place(o->request[set], &p, error))
-                return false;
-        }
-    return true;
-}
-
 static bool make_request(struct openvino *o, int set, struct worker_error *error)
 {
-    struct worker_case *c = o->c;
-    struct place input = {false, 0, c->input, 3, {c->steps, c->items, c->inputs}};
-    struct place one_way = {true, 0, c->output, 4, {c->steps, 1, c->items, c->units}};
-    struct place both_ways = {true, 0, c->output, 3, {c->steps, c->items, 2 * c->units}};
-    bool good = ok(ov_compiled_model_create_infer_request(o->model, &o->request[set]), "a request", error) &&
-                set_place(o->request[set], &input, error) &&
-                set_place(o->request[set], c->bidirectional ? &both_ways : &one_way, error);
-    for (uint32_t layer = 0; good && c->steps == 1 && layer < c->layers; layer++)
-        good = set_layer_state(o, set, layer, error);
+    bool good = ok(ov_compiled_model_create_infer_request(o->model, &o->request[set]), "a request", error);
+    for (size_t i = 0; good && i < 2 * worker_n_places(o->c); i++) {
+        struct worker_place place = worker_place_of(o->c, set, i % 2, i / 2);
+        good = set_place(o->request[set], &place, error);
+    }
     return good;
 }
 
 /* Setting by place is right only for the inputs and outputs that PROTOCOL.md says. */
 static bool check_counts(const struct openvino *o, struct worker_error *error)
 {
-    size_t expected = o->c->steps == 1 ? 1 + o->c->layers * (o->c->gru ? 1u : 2u) : 1, inputs, outputs;
+    size_t expected = worker_n_places(o->c), inputs, outputs;
     if (!ok(ov_compiled_model_inputs_size(o->model, &inputs), "inputs", error) ||
         !ok(ov_compiled_model_outputs_size(o->model, &outputs), "outputs", error))
         return false;

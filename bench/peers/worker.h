@@ -62,6 +62,21 @@ static inline size_t worker_layer_state(const struct worker_case *c)
     return (size_t)worker_directions(c) * c->items * c->units;
 }
 
+/* A tensor of model.onnx over the case's buffers: its input or output number `index`. */
+struct worker_place {
+    bool output;
+    size_t index;
+    float *data;
+    uint32_t rank;
+    int64_t dims[4];
+};
+
+/* Inputs of model.onnx, and outputs: x or y, then h and, for an LSTM, c of each layer when steps == 1. */
+size_t worker_n_places(const struct worker_case *c);
+
+/* Input `index`, or output `index`, of a call that reads state set `set`. */
+struct worker_place worker_place_of(const struct worker_case *c, int set, bool output, size_t index);
+
 /* Read DIR/case.txt and allocate the buffers. */
 bool worker_case_open(const char *dir, bool item_major, struct worker_case *out, struct worker_error *error);
 void worker_case_close(struct worker_case *c);

@@ -322,3 +322,28 @@ void worker_case_scatter(struct worker_case *c)
         copy_state(c, i, 1, false);
     }
 }
+
+/* ---- tensors of model.onnx ----------------------------------------------- */
+
+static size_t state_kinds(const struct worker_case *c)
+{
+    return c->gru ? 1 : 2;
+}
+
+size_t worker_n_places(const struct worker_case *c)
+{
+    return c->steps == 1 ? 1 + c->layers * state_kinds(c) : 1;
+}
+
+struct worker_place worker_place_of(const struct worker_case *c, int set, bool output, size_t index)
+{
+    if (index == 0 && !output)
+        return (struct worker_place){false, 0, c->input, 3, {c->steps, c->items, c->inputs}};
+    if (index == 0 && c->bidirectional)
+        return (struct worker_place){true, 0, c->output, 3, {c->steps, c->items, 2 * c->units}};
+    if (index == 0)
+        return (struct worker_place){true, 0, c->output, 4, {c->steps, 1, c->items, c->units}};
+    size_t layer = (index - 1) / state_kinds(c), which = (index - 1) % state_kinds(c);
+    float *state = c->state[output ? 1 - set : set][which] + layer * worker_layer_state(c);
+    return (struct worker_place){output, index, state, 3, {worker_directions(c), c->items, c->units}};
+}
