@@ -12,8 +12,7 @@
 #include <stdio.h>
 
 struct gru_case {
-    size_t items, n_x, units;
-    bool hoisted, nan; /* nan: the first item's state has one */
+    struct step_shape shape;
     char name[64];
     struct weights wx, wh; /* wh.bias: only the new value's is used */
     struct rows *x, *h, *xw, *xw_got, *h_want, *h_got;
@@ -25,19 +24,19 @@ enum { GATE_R, GATE_Z, GATE_N };
 
 static float sum_over_x(const struct gru_case *c, size_t item, size_t row)
 {
-    return block_sum(c->wx.bias[row], c->wx.clean + row * c->n_x, c->x->at[item], c->n_x);
+    return block_sum(c->wx.bias[row], c->wx.clean + row * c->shape.n_x, c->x->at[item], c->shape.n_x);
 }
 
 static float sum_over_h(const struct gru_case *c, float start, size_t item, size_t row)
 {
-    return block_sum(start, c->wh.clean + row * c->units, c->h->at[item], c->units);
+    return block_sum(start, c->wh.clean + row * c->shape.units, c->h->at[item], c->shape.units);
 }
 
 static void reference(const struct run *run, struct gru_case *c)
 {
-    const size_t n = c->units;
-    rows_shape(c->h_want, c->items, n);
-    for (size_t item = 0; item < c->items; item++) {
+    const size_t n = c->shape.units;
+    rows_shape(c->h_want, c->shape.items, n);
+    for (size_t item = 0; item < c->shape.items; item++) {
         for (size_t u = 0; u < n; u++) {
             const size_t row_z = GATE_Z * n + u, row_n = GATE_N * n + u;
             const float zr = sum_over_h(c, sum_over_x(c, item, u), item, u);
@@ -62,22 +61,22 @@ static double dot(const float *a, const float *b, size_t n)
 
 static double double_x(const struct gru_case *c, size_t item, size_t row)
 {
-    return c->wx.bias[row] + dot(c->wx.clean + row * c->n_x, c->x->at[item], c->n_x);
+    return c->wx.bias[row] + dot(c->wx.clean + row * c->shape.n_x, c->x->at[item], c->shape.n_x);
 }
 
 static double double_h(const struct gru_case *c, size_t item, size_t row)
 {
-    return dot(c->wh.clean + row * c->units, c->h->at[item], c->units);
+    return dot(c->wh.clean + row * c->shape.units, c->h->at[item], c->shape.units);
 }
 
 /* As for the LSTM: sums are off by (k + 1) half ulps of a few units, and slopes are at most
  * 1, but for the reset gate's on a candidate of a few units. */
 static void near_double(struct run *run, const struct gru_case *c)
 {
-    const size_t n = c->units;
-    const double tolerance = (double)(c->n_x + n + 8) * 8 * 0x1p-24;
+    const size_t n = c->shape.units;
+    const double tolerance = (double)(c->shape.n_x + n + 8) * 8 * 0x1p-24;
     run->n_checks++;
-    for (size_t item = c->nan; item < c->items; item++) {
+    for (size_t item = c->shape.nan; item < c->shape.items; item++) {
         for (size_t u = 0; u < n; u++) {
             const size_t row_z = GATE_Z * n + u, row_n = GATE_N * n + u;
             const double r = logistic(double_x(c, item, u) + double_h(c, item, u));
@@ -100,9 +99,9 @@ static void fill_xw(const struct gru_case *c, uint32_t widest, float padding, st
 {
     static long row_of[MAX_COLUMNS];
     size_t count;
-    const size_t columns = walk_panels(c->units, 3, widest, row_of, &count);
-    rows_shape(xw, c->items, columns);
-    for (size_t item = 0; item < c->items; item++)
+    const size_t columns = walk_panels(c->shape.units, 3, widest, row_of, &count);
+    rows_shape(xw, c->shape.items, columns);
+    for (size_t item = 0; item < c->shape.items; item++)
         for (size_t j = 0; j < columns; j++)
             xw->at[item][j] = row_of[j] < 0 ? padding : sum_over_x(c, item, (size_t)row_of[j]);
 }
@@ -112,13 +111,13 @@ static void check_product(struct run *run, struct gru_case *c, const struct simd
                           const struct simd_panels *panels, uint32_t widest)
 {
     fill_xw(c, widest, 0.0f, c->xw);
-    rows_shape(c->xw_got, c->items, panels->columns);
+    rows_shape(c->xw_got, c->shape.items, panels->columns);
     now_running(run, kernel->name, c->name);
     for (size_t part = 0; part < 2; part++) {
         const struct simd_gemm args = {
-            .weights = c->wx.packed, .bias = c->wx.packed_bias, .panels = panels, .k = c->n_x,
+            .weights = c->wx.packed, .bias = c->wx.packed_bias, .panels = panels, .k = c->shape.n_x,
             .n_out = panels->columns, .x = (const float *const *)c->x->at, .out = c->xw_got->at,
-            .rows = c->items, .panel_begin = part ? panels->count / 2 : 0,
+            .rows = c->shape.items, .panel_begin = part ? panels->count / 2 : 0,
             .panel_end = part ? panels->count : panels->count / 2,
         };
         kernel->run(&args);
@@ -131,11 +130,11 @@ static void run_range(const struct gru_case *c, const struct simd_gru_kernel *ke
 {
     const struct simd_gru args = {
         .wx = c->wx.packed, .wh = c->wh.packed, .bias = c->wx.packed_bias,
-        .bias_h = c->wh.packed_bias, .panels = panels, .n_x = c->n_x, .units = c->units,
-        .x = c->hoisted ? NULL : (const float *const *)c->x->at,
-        .xw = c->hoisted ? (const float *const *)c->xw->at : NULL,
+        .bias_h = c->wh.packed_bias, .panels = panels, .n_x = c->shape.n_x, .units = c->shape.units,
+        .x = c->shape.hoisted ? NULL : (const float *const *)c->x->at,
+        .xw = c->shape.hoisted ? (const float *const *)c->xw->at : NULL,
         .h = (const float *const *)c->h->at, .h_out = c->h_got->at,
-        .items = c->items, .panel_begin = begin, .panel_end = end, .backwards = backwards,
+        .items = c->shape.items, .panel_begin = begin, .panel_end = end, .backwards = backwards,
     };
     kernel->step(&args);
 }
@@ -147,11 +146,11 @@ static void check_kernel(struct run *run, struct gru_case *c, const struct simd_
     fill_xw(c, widest, NAN, c->xw);
     now_running(run, kernel->name, c->name);
     for (size_t cut = 0; cut <= panels->count; cut++) {
-        rows_shape(c->h_got, c->items, c->units);
+        rows_shape(c->h_got, c->shape.items, c->shape.units);
         run_range(c, kernel, panels, cut, panels->count, cut % 2);
         run_range(c, kernel, panels, 0, cut, cut % 2);
         check_rows(run, kernel->name, c->name, "h", c->h_got, c->h_want);
-        if (c->items > 2 && cut == 1)
+        if (c->shape.items > 2 && cut == 1)
             break;
     }
 }
@@ -162,9 +161,9 @@ static void check_isa(struct run *run, struct gru_case *c, const struct simd_isa
         if (!wanted(run->options.kernel, kernel->name))
             continue;
         /* The scalar kernel takes either width. */
-        const bool either = isa == run->scalar && (c->units + c->items + c->n_x) % 2;
+        const bool either = isa == run->scalar && (c->shape.units + c->shape.items + c->shape.n_x) % 2;
         const uint32_t widest = either ? 48 : kernel->widest;
-        const struct simd_panels panels = simd_panels_of(c->units, 3, widest);
+        const struct simd_panels panels = simd_panels_of(c->shape.units, 3, widest);
         weights_pack(&c->wx, &panels, false);
         weights_pack(&c->wh, &panels, true);
         run->n_checks++;
@@ -179,21 +178,23 @@ static void check_isa(struct run *run, struct gru_case *c, const struct simd_isa
 
 /* ---- cases ------------------------------------------------------------------------ */
 
-static void case_run(struct run *run, struct gru_case *c)
+static void case_run(struct run *run, void *context, const struct step_shape *shape)
 {
-    snprintf(c->name, sizeof c->name, "gru-t1n%zuc%zuh%zu%s%s", c->items, c->n_x, c->units,
-             c->hoisted ? "+xw" : "", c->nan ? "+nan" : "");
+    struct gru_case *c = context;
+    c->shape = *shape;
+    snprintf(c->name, sizeof c->name, "gru-t1n%zuc%zuh%zu%s%s", c->shape.items, c->shape.n_x, c->shape.units,
+             c->shape.hoisted ? "+xw" : "", c->shape.nan ? "+nan" : "");
     if (!wanted(run->options.name, c->name))
         return;
     struct rng rng = case_rng(run, c->name);
-    weights_create(&c->wx, &rng, c->units, 3, c->n_x);
-    weights_create(&c->wh, &rng, c->units, 3, c->units);
-    rows_shape(c->x, c->items, c->n_x);
+    weights_create(&c->wx, &rng, c->shape.units, 3, c->shape.n_x);
+    weights_create(&c->wh, &rng, c->shape.units, 3, c->shape.units);
+    rows_shape(c->x, c->shape.items, c->shape.n_x);
     rows_random(c->x, &rng, 1.0f);
-    rows_shape(c->h, c->items, c->units);
+    rows_shape(c->h, c->shape.items, c->shape.units);
     rows_random(c->h, &rng, 1.0f);
-    if (c->nan)
-        c->h->at[0][c->units / 2] = NAN;
+    if (c->shape.nan)
+        c->h->at[0][c->shape.units / 2] = NAN;
     reference(run, c);
     near_double(run, c);
 
@@ -206,30 +207,12 @@ static void case_run(struct run *run, struct gru_case *c)
     weights_destroy(&c->wh);
 }
 
-/* Every number of items with every size, and every input width with one item, where
- * the panels are grouped; the rest is spread over these. */
-static void cases_of(struct run *run, struct gru_case *c, size_t size)
-{
-    c->units = size_of(size);
-    for (size_t m = 0; m < N_ROW_COUNTS; m++) {
-        for (size_t k = 0; k < N_INPUTS; k++) {
-            c->items = row_count(m);
-            c->n_x = case_inputs[k];
-            c->hoisted = (size + m + k) % 3 == 0;
-            c->nan = (size + m) % 7 == 0;
-            if (c->items <= 2 || (size + m) % N_INPUTS == k)
-                case_run(run, c);
-        }
-    }
-}
-
 void gru_cases(struct run *run)
 {
     struct gru_case c = {.x = rows_create(MAX_INPUT), .h = rows_create(MAX_UNITS),
                          .xw = rows_create(MAX_COLUMNS), .xw_got = rows_create(MAX_COLUMNS),
                          .h_want = rows_create(MAX_UNITS), .h_got = rows_create(MAX_UNITS)};
-    for (size_t size = 0; size < N_SIZES; size++)
-        cases_of(run, &c, size);
+    each_step_shape(run, &c, case_run);
     struct rows *all[] = {c.x, c.h, c.xw, c.xw_got, c.h_want, c.h_got};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         rows_destroy(all[i]);

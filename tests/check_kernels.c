@@ -128,8 +128,7 @@ static void gemm_case_run(struct run *run, struct gemm_case *c)
 /* ---- LSTM step --------------------------------------------------------------------- */
 
 struct lstm_case {
-    size_t items, n_x, units;
-    bool hoisted, nan; /* nan: the first item's state has one */
+    struct step_shape shape;
     char name[64];
     struct weights wx, wh;
     struct rows *x, *h, *xw, *c_start, *c_want, *c_got, *h_want, *h_got;
@@ -137,20 +136,21 @@ struct lstm_case {
 
 static float lstm_gate(const struct lstm_case *c, size_t item, size_t row)
 {
-    const float z = block_sum(c->wx.bias[row], c->wx.clean + row * c->n_x, c->x->at[item], c->n_x);
-    return block_sum(z, c->wh.clean + row * c->units, c->h->at[item], c->units);
+    const float z = block_sum(c->wx.bias[row], c->wx.clean + row * c->shape.n_x, c->x->at[item],
+                              c->shape.n_x);
+    return block_sum(z, c->wh.clean + row * c->shape.units, c->h->at[item], c->shape.units);
 }
 
 static void lstm_reference(const struct run *run, struct lstm_case *c)
 {
     rows_copy(c->c_want, c->c_start);
-    rows_shape(c->h_want, c->items, c->units);
-    for (size_t item = 0; item < c->items; item++) {
-        for (size_t u = 0; u < c->units; u++) {
+    rows_shape(c->h_want, c->shape.items, c->shape.units);
+    for (size_t item = 0; item < c->shape.items; item++) {
+        for (size_t u = 0; u < c->shape.units; u++) {
             const float i = scalar_act(run, SIMD_ACT_SIGMOID, lstm_gate(c, item, u));
-            const float f = scalar_act(run, SIMD_ACT_SIGMOID, lstm_gate(c, item, c->units + u));
-            const float g = scalar_act(run, SIMD_ACT_TANH, lstm_gate(c, item, 2 * c->units + u));
-            const float o = scalar_act(run, SIMD_ACT_SIGMOID, lstm_gate(c, item, 3 * c->units + u));
+            const float f = scalar_act(run, SIMD_ACT_SIGMOID, lstm_gate(c, item, c->shape.units + u));
+            const float g = scalar_act(run, SIMD_ACT_TANH, lstm_gate(c, item, 2 * c->shape.units + u));
+            const float o = scalar_act(run, SIMD_ACT_SIGMOID, lstm_gate(c, item, 3 * c->shape.units + u));
             float *cell = &c->c_want->at[item][u];
             *cell = fmaf(f, *cell, i * g);
             c->h_want->at[item][u] = o * scalar_act(run, SIMD_ACT_TANH, *cell);
@@ -161,10 +161,10 @@ static void lstm_reference(const struct run *run, struct lstm_case *c)
 static double lstm_gate_double(const struct lstm_case *c, size_t item, size_t row)
 {
     double z = c->wx.bias[row];
-    for (size_t k = 0; k < c->n_x; k++)
-        z += (double)c->wx.clean[row * c->n_x + k] * c->x->at[item][k];
-    for (size_t k = 0; k < c->units; k++)
-        z += (double)c->wh.clean[row * c->units + k] * c->h->at[item][k];
+    for (size_t k = 0; k < c->shape.n_x; k++)
+        z += (double)c->wx.clean[row * c->shape.n_x + k] * c->x->at[item][k];
+    for (size_t k = 0; k < c->shape.units; k++)
+        z += (double)c->wh.clean[row * c->shape.units + k] * c->h->at[item][k];
     return z;
 }
 
@@ -173,10 +173,10 @@ static double lstm_gate_double(const struct lstm_case *c, size_t item, size_t ro
  * at most 1. */
 static void lstm_near_double(struct run *run, const struct lstm_case *c)
 {
-    const size_t n = c->units;
-    const double tolerance = (double)(c->n_x + n + 8) * 4 * 0x1p-24;
+    const size_t n = c->shape.units;
+    const double tolerance = (double)(c->shape.n_x + n + 8) * 4 * 0x1p-24;
     run->n_checks++;
-    for (size_t item = c->nan; item < c->items; item++) {
+    for (size_t item = c->shape.nan; item < c->shape.items; item++) {
         for (size_t u = 0; u < n; u++) {
             const double i = logistic(lstm_gate_double(c, item, u));
             const double f = logistic(lstm_gate_double(c, item, n + u));
@@ -198,14 +198,15 @@ static void lstm_fill_xw(struct lstm_case *c, const struct simd_panels *panels, 
 {
     static long row_of[MAX_COLUMNS];
     size_t count;
-    walk_panels(c->units, 4, widest, row_of, &count);
-    rows_shape(c->xw, c->items, panels->columns);
-    for (size_t item = 0; item < c->items; item++) {
+    walk_panels(c->shape.units, 4, widest, row_of, &count);
+    rows_shape(c->xw, c->shape.items, panels->columns);
+    for (size_t item = 0; item < c->shape.items; item++) {
         for (size_t j = 0; j < panels->columns; j++) {
             float z = NAN;
             if (row_of[j] >= 0) {
                 const size_t row = (size_t)row_of[j];
-                z = block_sum(c->wx.bias[row], c->wx.clean + row * c->n_x, c->x->at[item], c->n_x);
+                z = block_sum(c->wx.bias[row], c->wx.clean + row * c->shape.n_x, c->x->at[item],
+                              c->shape.n_x);
             }
             c->xw->at[item][j] = z;
         }
@@ -217,11 +218,11 @@ static void lstm_run_range(struct lstm_case *c, const struct simd_lstm_kernel *k
 {
     const struct simd_lstm args = {
         .wx = c->wx.packed, .wh = c->wh.packed, .bias = c->wx.packed_bias, .panels = panels,
-        .n_x = c->n_x, .n_h = c->units, .units = c->units,
-        .x = c->hoisted ? NULL : (const float *const *)c->x->at,
-        .xw = c->hoisted ? (const float *const *)c->xw->at : NULL,
+        .n_x = c->shape.n_x, .n_h = c->shape.units, .units = c->shape.units,
+        .x = c->shape.hoisted ? NULL : (const float *const *)c->x->at,
+        .xw = c->shape.hoisted ? (const float *const *)c->xw->at : NULL,
         .h = (const float *const *)c->h->at, .c = c->c_got->at, .h_out = c->h_got->at,
-        .items = c->items, .panel_begin = begin, .panel_end = end, .backwards = backwards,
+        .items = c->shape.items, .panel_begin = begin, .panel_end = end, .backwards = backwards,
     };
     kernel->step(&args);
 }
@@ -230,23 +231,23 @@ static void lstm_run_range(struct lstm_case *c, const struct simd_lstm_kernel *k
 static void lstm_check(struct run *run, struct lstm_case *c, const struct simd_lstm_kernel *kernel,
                        uint32_t widest)
 {
-    const struct simd_panels panels = simd_panels_of(c->units, 4, widest);
+    const struct simd_panels panels = simd_panels_of(c->shape.units, 4, widest);
     now_running(run, kernel->name, c->name);
     weights_pack(&c->wx, &panels, false);
     weights_pack(&c->wh, &panels, true);
     run->n_checks++;
     if (!packing_is_right(&c->wx, &panels, widest) || !packing_is_right(&c->wh, &panels, widest))
         failed(run, kernel->name, c->name, "simd_pack put a weight or a panel in the wrong place");
-    if (c->hoisted)
+    if (c->shape.hoisted)
         lstm_fill_xw(c, &panels, widest);
     for (size_t cut = 0; cut <= panels.count; cut++) {
         rows_copy(c->c_got, c->c_start);
-        rows_shape(c->h_got, c->items, c->units);
+        rows_shape(c->h_got, c->shape.items, c->shape.units);
         lstm_run_range(c, kernel, &panels, cut, panels.count, cut % 2);
         lstm_run_range(c, kernel, &panels, 0, cut, cut % 2);
         check_rows(run, kernel->name, c->name, "c", c->c_got, c->c_want);
         check_rows(run, kernel->name, c->name, "h", c->h_got, c->h_want);
-        if (c->items > 2 && cut == 1)
+        if (c->shape.items > 2 && cut == 1)
             break;
     }
     weights_unpack(&c->wx);
@@ -256,23 +257,25 @@ static void lstm_check(struct run *run, struct lstm_case *c, const struct simd_l
 static void lstm_case_prepare(const struct run *run, struct lstm_case *c)
 {
     struct rng rng = case_rng(run, c->name);
-    weights_create(&c->wx, &rng, c->units, 4, c->n_x);
-    weights_create(&c->wh, &rng, c->units, 4, c->units);
-    rows_shape(c->x, c->items, c->n_x);
+    weights_create(&c->wx, &rng, c->shape.units, 4, c->shape.n_x);
+    weights_create(&c->wh, &rng, c->shape.units, 4, c->shape.units);
+    rows_shape(c->x, c->shape.items, c->shape.n_x);
     rows_random(c->x, &rng, 1.0f);
-    rows_shape(c->h, c->items, c->units);
+    rows_shape(c->h, c->shape.items, c->shape.units);
     rows_random(c->h, &rng, 1.0f);
-    if (c->nan)
-        c->h->at[0][c->units / 2] = NAN;
-    rows_shape(c->c_start, c->items, c->units);
+    if (c->shape.nan)
+        c->h->at[0][c->shape.units / 2] = NAN;
+    rows_shape(c->c_start, c->shape.items, c->shape.units);
     rows_random(c->c_start, &rng, 2.0f);
     lstm_reference(run, c);
 }
 
-static void lstm_case_run(struct run *run, struct lstm_case *c)
+static void lstm_case_run(struct run *run, void *context, const struct step_shape *shape)
 {
-    snprintf(c->name, sizeof c->name, "lstm-t1n%zuc%zuh%zu%s%s", c->items, c->n_x, c->units,
-             c->hoisted ? "+xw" : "", c->nan ? "+nan" : "");
+    struct lstm_case *c = context;
+    c->shape = *shape;
+    snprintf(c->name, sizeof c->name, "lstm-t1n%zuc%zuh%zu%s%s", c->shape.items, c->shape.n_x, c->shape.units,
+             c->shape.hoisted ? "+xw" : "", c->shape.nan ? "+nan" : "");
     if (!wanted(run->options.name, c->name))
         return;
     lstm_case_prepare(run, c);
@@ -286,7 +289,8 @@ static void lstm_case_run(struct run *run, struct lstm_case *c)
         for (const struct simd_lstm_kernel *kernel = isas[i]->lstm; kernel->name; kernel++) {
             if (wanted(run->options.kernel, kernel->name))
                 lstm_check(run, c, kernel,
-                           width_for(run, isas[i], kernel->widest, c->units + c->items + c->n_x));
+                           width_for(run, isas[i], kernel->widest,
+                                     c->shape.units + c->shape.items + c->shape.n_x));
         }
     }
     weights_destroy(&c->wx);
@@ -316,31 +320,13 @@ static void gemm_cases(struct run *run)
     rows_destroy(c.got);
 }
 
-/* Every number of items with every size, and every input width with one item, where
- * the panels are grouped; the rest is spread over these. */
-static void lstm_cases_of(struct run *run, struct lstm_case *c, size_t size)
-{
-    c->units = size_of(size);
-    for (size_t m = 0; m < N_ROW_COUNTS; m++) {
-        for (size_t k = 0; k < N_INPUTS; k++) {
-            c->items = row_count(m);
-            c->n_x = case_inputs[k];
-            c->hoisted = (size + m + k) % 3 == 0;
-            c->nan = (size + m) % 7 == 0;
-            if (c->items <= 2 || (size + m) % N_INPUTS == k)
-                lstm_case_run(run, c);
-        }
-    }
-}
-
 static void lstm_cases(struct run *run)
 {
     struct lstm_case c = {.x = rows_create(MAX_INPUT), .h = rows_create(MAX_UNITS),
                           .xw = rows_create(MAX_COLUMNS), .c_start = rows_create(MAX_UNITS),
                           .c_want = rows_create(MAX_UNITS), .c_got = rows_create(MAX_UNITS),
                           .h_want = rows_create(MAX_UNITS), .h_got = rows_create(MAX_UNITS)};
-    for (size_t size = 0; size < N_SIZES; size++)
-        lstm_cases_of(run, &c, size);
+    each_step_shape(run, &c, lstm_case_run);
     struct rows *all[] = {c.x, c.h, c.xw, c.c_start, c.c_want, c.c_got, c.h_want, c.h_got};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         rows_destroy(all[i]);

@@ -306,3 +306,17 @@ size_t size_of(size_t index)
     return index < 70 ? index + 1 : index == 70 ? 100 : MAX_UNITS;
 }
 
+void each_step_shape(struct run *run, void *context,
+                     void (*one)(struct run *run, void *context, const struct step_shape *shape))
+{
+    for (size_t size = 0; size < N_SIZES; size++)
+        for (size_t m = 0; m < N_ROW_COUNTS; m++)
+            for (size_t k = 0; k < N_INPUTS; k++) {
+                const struct step_shape shape = {
+                    .items = row_count(m), .n_x = case_inputs[k], .units = size_of(size),
+                    .hoisted = (size + m + k) % 3 == 0, .nan = (size + m) % 7 == 0,
+                };
+                if (shape.items <= 2 || (size + m) % N_INPUTS == k)
+                    one(run, context, &shape);
+            }
+}

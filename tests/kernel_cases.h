@@ -90,6 +90,17 @@ extern const size_t case_inputs[N_INPUTS];
 size_t row_count(size_t index); /* 1 … 13 and 33 */
 size_t size_of(size_t index);   /* 1 … 70, 100 and 300 */
 
+/* A step of a recurrent kernel. */
+struct step_shape {
+    size_t items, n_x, units;
+    bool hoisted, nan; /* nan: the first item's state has one */
+};
+
+/* Call `one` with every number of items of every size, and every input width with one or two
+ * items, where the panels are grouped; the rest is spread over these. */
+void each_step_shape(struct run *run, void *context,
+                     void (*one)(struct run *run, void *context, const struct step_shape *shape));
+
 /* ---- references ---- */
 
 /* The order of a sum as kernels.h has it. */
