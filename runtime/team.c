@@ -220,7 +220,7 @@ uint32_t team_awake(const struct team *team)
 {
     uint32_t n = 0;
     for (uint32_t i = 0; i < team->n_workers; i++)
-        n += state_of(&team->workers[i]) == AWAKE;
+        n += state_of(&team->workers[i]) != ASLEEP;
     return n;
 }
 

@@ -51,7 +51,7 @@ int team_create(uint32_t workers, struct team_patience patience, struct team **t
 /* The workers end. In a child process made by fork() there are none any more. */
 void team_destroy(struct team *team);
 
-/* Workers that look out for a job at this moment. */
+/* Workers that do not sleep at this moment: those that look out, that are on their way to it, or at work. */
 uint32_t team_awake(const struct team *team);
 
 /* Gather up to `threads` threads for a job: the caller, who is rank 0 and calls job->run
