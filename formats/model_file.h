@@ -76,12 +76,19 @@ enum model_layer_type {
     MODEL_MEAN = 49,
     MODEL_MAX = 50,
     MODEL_FIRST = 53,
-    /* Numbered so that files may hold them one day; refused by name until then. */
     MODEL_CONV1D = 27,
     MODEL_MAGNITUDE = 28,
+    MODEL_TRANSPOSE = 29,
+    MODEL_MASK = 30,
+    MODEL_L2_NORM = 31,
     MODEL_REVERSE = 51,
     MODEL_TEMPORAL_CONV = 52,
+    MODEL_ATTENTION = 54,
+    MODEL_DELAY = 55,
 };
+
+/* What stands beyond the ends of a convolution's input. */
+enum model_padding { MODEL_PAD_ZEROS = 0, MODEL_PAD_REFLECT = 1, MODEL_PAD_EDGE = 2 };
 
 /* Activation numbers in parameter words; alpha and beta as in ONNX. */
 enum model_activation {
@@ -124,7 +131,8 @@ enum model_activation {
  *     h0         [R]            absent: zeros
  *     c0         [H]            lstm, absent: zeros
  *   inputs: one value of rank 1, [I]; output [D · R]: forward, then reverse,
- *   both in input order of time.
+ *   both in input order of time. A second input [1] is a mask: where it is 0 the step
+ *   is passed over, see FORMAT.md.
  *
  * dense      word 0 activation, 1 alpha, 2 beta; tensors W [O][I], bias [O] (may be
  *            absent). Acts on the last dimension of the frame.
@@ -141,7 +149,18 @@ enum model_activation {
  * reshape    the output shape is the value's; the number of elements is the same
  * scale      y = x · scale + shift over the last dimension; tensors scale [n] or
  *            absent (1), shift [n] or absent (0), at least one of them
+ * conv1d     words 0 stride, 1 dilation, 2 pad before, 3 pad after, 4 enum model_padding,
+ *            5 groups G, 6 activation, 7 alpha, 8 beta; tensors W [O][K][C/G], bias [O] or
+ *            absent. Input frame [L][C], output [L'][O]: over the positions inside a frame
+ * temporal_conv  the same over the steps of a run: frames [C] to frames [O]
+ * magnitude  the last dimension 2n to n: sqrt(x_i² + x_(n+i)²)
+ * transpose  words 0..2: axis i of the output is axis word[i] of the input
+ * mask       word 0 a float v: [1], 1 if any number of the frame differs from v, else 0
+ * l2_norm    word 0 epsilon (float): x / max(|x|, epsilon) over the last dimension
+ * reverse    the frames of a run in reverse order
+ * delay      word 0 steps n ≥ 1: the frame n steps ago; zeros before the first
  * last, mean, max, first   one frame from all frames of a run
+ * attention  inputs x and a score [1]: Σ_t softmax over time of the scores · x_t, one frame
  */
 enum {
     MODEL_RNN_HIDDEN = 0, MODEL_RNN_DIRECTION = 1, MODEL_RNN_FLAGS = 2, MODEL_RNN_CLIP = 3,
@@ -149,6 +168,9 @@ enum {
 
     MODEL_FORWARD = 0, MODEL_REVERSED = 1, MODEL_BIDIRECTIONAL = 2,
     MODEL_FLAG_COUPLED = 1, MODEL_FLAG_RESET_AFTER = 2,
+
+    MODEL_CONV_STRIDE = 0, MODEL_CONV_DILATION = 1, MODEL_CONV_PAD_BEFORE = 2,
+    MODEL_CONV_PAD_AFTER = 3, MODEL_CONV_PADDING = 4, MODEL_CONV_GROUPS = 5, MODEL_CONV_ACT = 6,
 
     MODEL_SLOT_W = 0, MODEL_SLOT_BIAS = 1, MODEL_SLOT_PEEPHOLE = 2,
     MODEL_SLOT_PROJECTION = 3, MODEL_SLOT_H0 = 4, MODEL_SLOT_C0 = 5, MODEL_RNN_SLOTS = 6,
