@@ -12,26 +12,8 @@
 
 #include "formats/json_text.h"
 
-struct dtype_row {
-    const char *name;
-    unsigned bits;
-};
-
-static const struct dtype_row dtype_rows[ST_DTYPES] = {
-    [ST_BOOL] = {"BOOL", 8},       [ST_F4] = {"F4", 4},
-    [ST_F6_E2M3] = {"F6_E2M3", 6}, [ST_F6_E3M2] = {"F6_E3M2", 6},
-    [ST_U8] = {"U8", 8},           [ST_I8] = {"I8", 8},
-    [ST_F8_E5M2] = {"F8_E5M2", 8}, [ST_F8_E4M3] = {"F8_E4M3", 8},
-    [ST_F8_E8M0] = {"F8_E8M0", 8}, [ST_I16] = {"I16", 16},
-    [ST_U16] = {"U16", 16},        [ST_F16] = {"F16", 16},
-    [ST_BF16] = {"BF16", 16},      [ST_I32] = {"I32", 32},
-    [ST_U32] = {"U32", 32},        [ST_F32] = {"F32", 32},
-    [ST_C64] = {"C64", 64},        [ST_F64] = {"F64", 64},
-    [ST_I64] = {"I64", 64},        [ST_U64] = {"U64", 64},
-};
-
 /* Header: { "name": { "shape": [ … ] } } */
-static const struct json_limits header_limits = {3, (size_t)SAFETENSORS_MAX_TENSORS * 24};
+static const struct json_limits header_limits = {3, (size_t)NAMED_MAX_TENSORS * 24};
 
 struct reader {
     uint64_t n_data;
@@ -50,11 +32,6 @@ static bool refuse(const struct reader *reader, const char *format, ...)
     vsnprintf(reader->error, reader->n_error, format, args);
     va_end(args);
     return false;
-}
-
-const char *safetensors_dtype_name(enum safetensors_dtype dtype)
-{
-    return dtype_rows[dtype].name;
 }
 
 static uint64_t header_length(const uint8_t *bytes)
@@ -80,28 +57,28 @@ static bool read_unsigned(const json_t *value, uint64_t *out)
     return true;
 }
 
-static bool read_dtype(const struct reader *reader, const json_t *value, struct safetensor *tensor)
+static bool read_dtype(const struct reader *reader, const json_t *value, struct named_tensor *tensor)
 {
     const char *name = json_string_value(value);
     if (!name)
         return refuse(reader, "tensor '%s': \"dtype\" is missing or not a string", tensor->name);
-    for (unsigned i = 0; i < ST_DTYPES; i++) {
-        if (strcmp(name, dtype_rows[i].name) == 0) {
-            tensor->dtype = (enum safetensors_dtype)i;
+    for (unsigned i = 0; i < NT_DTYPES; i++) {
+        if (strcmp(name, named_dtype_name((enum named_dtype)i)) == 0) {
+            tensor->dtype = (enum named_dtype)i;
             return true;
         }
     }
     return refuse(reader, "tensor '%s': unknown dtype \"%.40s\"", tensor->name, name);
 }
 
-static bool read_shape(const struct reader *reader, const json_t *value, struct safetensor *tensor)
+static bool read_shape(const struct reader *reader, const json_t *value, struct named_tensor *tensor)
 {
     size_t rank = json_array_size(value);
     if (!json_is_array(value))
         return refuse(reader, "tensor '%s': \"shape\" is missing or not a list", tensor->name);
-    if (rank > SAFETENSORS_MAX_RANK)
+    if (rank > NAMED_MAX_RANK)
         return refuse(reader, "tensor '%s': %zu dimensions, at most %d are read", tensor->name, rank,
-                      SAFETENSORS_MAX_RANK);
+                      NAMED_MAX_RANK);
     tensor->rank = (uint32_t)rank;
     tensor->count = 1;
     for (size_t i = 0; i < rank; i++) {
@@ -115,7 +92,7 @@ static bool read_shape(const struct reader *reader, const json_t *value, struct 
     return true;
 }
 
-static bool read_place(const struct reader *reader, const json_t *value, struct safetensor *tensor)
+static bool read_place(const struct reader *reader, const json_t *value, struct named_tensor *tensor)
 {
     uint64_t begin, end, bits;
     if (json_array_size(value) != 2 || !read_unsigned(json_array_get(value, 0), &begin) ||
@@ -128,16 +105,16 @@ static bool read_place(const struct reader *reader, const json_t *value, struct 
                       (unsigned long long)reader->n_data);
     tensor->data = reader->data + begin;
     tensor->n_bytes = end - begin;
-    if (__builtin_mul_overflow(tensor->count, dtype_rows[tensor->dtype].bits, &bits) || bits % 8 ||
+    if (__builtin_mul_overflow(tensor->count, named_dtype_bits(tensor->dtype), &bits) || bits % 8 ||
         bits / 8 != tensor->n_bytes)
         return refuse(reader, "tensor '%s': %llu numbers of type %s do not take the %llu bytes of its "
                       "data_offsets", tensor->name, (unsigned long long)tensor->count,
-                      dtype_rows[tensor->dtype].name, (unsigned long long)tensor->n_bytes);
+                      named_dtype_name(tensor->dtype), (unsigned long long)tensor->n_bytes);
     return true;
 }
 
 static bool read_tensor(const struct reader *reader, const char *name, json_t *value,
-                        struct safetensor *tensor)
+                        struct named_tensor *tensor)
 {
     const char *key;
     json_t *unused;
@@ -170,14 +147,14 @@ static bool check_metadata(const struct reader *reader, json_t *metadata)
 
 static int compare_places(const void *a, const void *b)
 {
-    const struct safetensor *x = *(const struct safetensor *const *)a;
-    const struct safetensor *y = *(const struct safetensor *const *)b;
+    const struct named_tensor *x = *(const struct named_tensor *const *)a;
+    const struct named_tensor *y = *(const struct named_tensor *const *)b;
     if (x->data != y->data)
         return x->data < y->data ? -1 : 1;
     return x->n_bytes < y->n_bytes ? -1 : x->n_bytes > y->n_bytes;
 }
 
-static bool follow_each_other(const struct reader *reader, struct safetensor *const *sorted, size_t n)
+static bool follow_each_other(const struct reader *reader, struct named_tensor *const *sorted, size_t n)
 {
     const uint8_t *next = reader->data, *end = reader->data + reader->n_data;
     for (size_t i = 0; i < n; i++) {
@@ -193,9 +170,9 @@ static bool follow_each_other(const struct reader *reader, struct safetensor *co
     return true;
 }
 
-static bool check_tiling(const struct reader *reader, const struct safetensors *file)
+static bool check_tiling(const struct reader *reader, const struct named_tensors *file)
 {
-    struct safetensor **sorted = calloc(file->n_tensors + 1, sizeof *sorted);
+    struct named_tensor **sorted = calloc(file->n_tensors + 1, sizeof *sorted);
     bool good;
     if (!sorted)
         return refuse(reader, "out of memory");
@@ -207,7 +184,7 @@ static bool check_tiling(const struct reader *reader, const struct safetensors *
     return good;
 }
 
-static bool read_entries(const struct reader *reader, json_t *root, struct safetensors *file)
+static bool read_entries(const struct reader *reader, json_t *root, struct named_tensors *file)
 {
     const char *key;
     json_t *value;
@@ -221,23 +198,29 @@ static bool read_entries(const struct reader *reader, json_t *root, struct safet
     return check_tiling(reader, file);
 }
 
+static void release_json(void *root)
+{
+    json_decref(root);
+}
+
 static bool read_header(const struct reader *reader, const char *text, size_t n_text,
-                        struct safetensors *file)
+                        struct named_tensors *file)
 {
     json_t *root = json_text_parse(text, n_text, header_limits, reader->error, reader->n_error);
     if (!root)
         return false;
-    file->json = root;
-    if (json_object_size(root) > SAFETENSORS_MAX_TENSORS)
+    file->owner = root;
+    file->release = release_json;
+    if (json_object_size(root) > NAMED_MAX_TENSORS)
         return refuse(reader, "%zu tensors, at most %d are read", json_object_size(root),
-                      SAFETENSORS_MAX_TENSORS);
+                      NAMED_MAX_TENSORS);
     file->tensors = calloc(json_object_size(root) + 1, sizeof *file->tensors);
     if (!file->tensors)
         return refuse(reader, "out of memory");
     return read_entries(reader, root, file);
 }
 
-bool safetensors_read(const uint8_t *bytes, size_t n_bytes, struct safetensors *out, char *error,
+bool safetensors_read(const uint8_t *bytes, size_t n_bytes, struct named_tensors *out, char *error,
                       size_t n_error)
 {
     struct reader reader = {.error = error, .n_error = n_error};
@@ -257,15 +240,8 @@ bool safetensors_read(const uint8_t *bytes, size_t n_bytes, struct safetensors *
     reader.data = bytes + 8 + n_header;
     reader.n_data = n_bytes - 8 - n_header;
     if (!read_header(&reader, (const char *)bytes + 8, (size_t)n_header, out)) {
-        safetensors_free(out);
+        named_tensors_free(out);
         return false;
     }
     return true;
-}
-
-void safetensors_free(struct safetensors *file)
-{
-    free(file->tensors);
-    json_decref(file->json);
-    memset(file, 0, sizeof *file);
 }

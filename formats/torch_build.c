@@ -20,11 +20,11 @@ bool torch_out_of_memory(const struct torch_work *work)
 /* ---- weights ------------------------------------------------------------- */
 
 /* A tensor's numbers as f32, malloc'd; NULL and error->text on failure. */
-static float *read_weights(const struct torch_work *work, const struct safetensor *tensor)
+static float *read_weights(const struct torch_work *work, const struct named_tensor *tensor)
 {
-    enum import_dtype dtype = tensor->dtype == ST_F64    ? IMPORT_F64
-                              : tensor->dtype == ST_F16  ? IMPORT_F16
-                              : tensor->dtype == ST_BF16 ? IMPORT_BF16
+    enum import_dtype dtype = tensor->dtype == NT_F64    ? IMPORT_F64
+                              : tensor->dtype == NT_F16  ? IMPORT_F16
+                              : tensor->dtype == NT_BF16 ? IMPORT_BF16
                                                          : IMPORT_F32;
     float *numbers = calloc((size_t)tensor->count, sizeof *numbers);
     if (!numbers) {
@@ -39,7 +39,7 @@ static float *read_weights(const struct torch_work *work, const struct safetenso
     return numbers;
 }
 
-static bool add_weights(const struct torch_work *work, const struct safetensor *tensor, uint32_t *slot_out)
+static bool add_weights(const struct torch_work *work, const struct named_tensor *tensor, uint32_t *slot_out)
 {
     uint32_t dims[2];
     float *numbers;

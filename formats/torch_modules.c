@@ -22,7 +22,7 @@ struct part {
     enum torch_role role;
     uint32_t layer;
     bool reverse;
-    const struct safetensor *tensor;
+    const struct named_tensor *tensor;
 };
 
 /* Parts of one prefix. */
@@ -37,7 +37,7 @@ static const char *const cell_names[] = {
 };
 
 /* "[64, 32]" */
-static const char *shape_text(const struct safetensor *tensor, char text[200])
+static const char *shape_text(const struct named_tensor *tensor, char text[200])
 {
     size_t used = 1;
     strcpy(text, "[");
@@ -48,12 +48,12 @@ static const char *shape_text(const struct safetensor *tensor, char text[200])
     return text;
 }
 
-static bool refuse_tensor(const struct safetensor *tensor, const char *expected,
+static bool refuse_tensor(const struct named_tensor *tensor, const char *expected,
                           struct import_error *error)
 {
     char shape[200];
     return import_fail(error, "tensor '%s' (%s %s): %s", tensor->name,
-                       safetensors_dtype_name(tensor->dtype), shape_text(tensor, shape), expected);
+                       named_dtype_name(tensor->dtype), shape_text(tensor, shape), expected);
 }
 
 bool torch_is_recurrent(const struct torch_module *module)
@@ -114,7 +114,7 @@ static void read_role(const char *base, struct part *part)
     }
 }
 
-static bool read_name(const struct safetensor *tensor, struct part *part, struct import_error *error)
+static bool read_name(const struct named_tensor *tensor, struct part *part, struct import_error *error)
 {
     const char *dot = strrchr(tensor->name, '.');
     size_t n_prefix = dot ? (size_t)(dot - tensor->name) : 0;
@@ -139,14 +139,14 @@ static int compare_parts(const void *a, const void *b)
 
 /* ---- recurrent modules --------------------------------------------------- */
 
-static bool has_shape(const struct safetensor *tensor, uint64_t rows, uint64_t columns)
+static bool has_shape(const struct named_tensor *tensor, uint64_t rows, uint64_t columns)
 {
     if (columns == 0)
         return tensor->rank == 1 && tensor->dims[0] == rows;
     return tensor->rank == 2 && tensor->dims[0] == rows && tensor->dims[1] == columns;
 }
 
-static bool expect_shape(const struct safetensor *tensor, uint64_t rows, uint64_t columns,
+static bool expect_shape(const struct named_tensor *tensor, uint64_t rows, uint64_t columns,
                          struct import_error *error)
 {
     char expected[120];
@@ -164,7 +164,7 @@ static bool expect_shape(const struct safetensor *tensor, uint64_t rows, uint64_
 static bool read_type(struct torch_module *module, const struct torch_cell *cell,
                       struct import_error *error)
 {
-    const struct safetensor *hh = cell->tensors[TORCH_W_HH], *hr = cell->tensors[TORCH_W_HR];
+    const struct named_tensor *hh = cell->tensors[TORCH_W_HH], *hr = cell->tensors[TORCH_W_HR];
     uint64_t hidden = hr && hr->rank == 2 ? hr->dims[1] : hh->dims[1];
     uint64_t rows = hh->dims[0];
     if (hh->rank != 2 || hidden == 0 || rows % hidden)
@@ -187,7 +187,7 @@ static bool check_cell(const struct torch_module *module, const struct torch_cel
                        uint64_t input, struct import_error *error)
 {
     uint64_t rows = (uint64_t)import_gate_count(module->type) * module->hidden;
-    const struct safetensor *const *t = cell->tensors;
+    const struct named_tensor *const *t = cell->tensors;
     return expect_shape(t[TORCH_W_IH], rows, input, error) &&
            expect_shape(t[TORCH_W_HH], rows, module->recurrent, error) &&
            (!t[TORCH_B_IH] || expect_shape(t[TORCH_B_IH], rows, 0, error)) &&
@@ -243,7 +243,7 @@ static bool place_cells(struct torch_module *module, const struct group *group,
 {
     for (size_t i = 0; i < group->n_parts; i++) {
         const struct part *part = &group->parts[i];
-        const struct safetensor **slot =
+        const struct named_tensor **slot =
             &module->cells[2 * part->layer + part->reverse].tensors[part->role];
         if (*slot)
             return refuse_tensor(part->tensor, "the same weight is there under another name", error);
@@ -297,7 +297,7 @@ static bool looks_like_embedding(const char *prefix)
 
 static bool read_embedding(struct torch_module *module, struct import_error *error)
 {
-    const struct safetensor *weight = module->weight;
+    const struct named_tensor *weight = module->weight;
     module->type = MODEL_EMBEDDING;
     if (weight->rank != 2)
         return refuse_tensor(weight, "an embedding's table has two dimensions", error);
@@ -311,7 +311,7 @@ static bool read_embedding(struct torch_module *module, struct import_error *err
 
 static bool read_dense(struct torch_module *module, struct import_error *error)
 {
-    const struct safetensor *weight = module->weight;
+    const struct named_tensor *weight = module->weight;
     module->type = MODEL_DENSE;
     if (weight->rank != 2)
         return refuse_tensor(weight, "a dense layer's weight has two dimensions; other layers are not "
@@ -323,7 +323,7 @@ static bool read_dense(struct torch_module *module, struct import_error *error)
 
 static bool read_norm(struct torch_module *module, bool by_spec, struct import_error *error)
 {
-    const struct safetensor *weight = module->weight;
+    const struct named_tensor *weight = module->weight;
     module->type = MODEL_LAYER_NORM;
     if (weight->rank != 1)
         return refuse_tensor(weight, "a layer_norm's weight has one dimension", error);
@@ -450,7 +450,7 @@ static bool is_ignored(const json_t *ignore, const char *name)
     return false;
 }
 
-static bool ignores_something(const struct safetensors *file, const char *pattern)
+static bool ignores_something(const struct named_tensors *file, const char *pattern)
 {
     for (size_t i = 0; i < file->n_tensors; i++)
         if (matches(pattern, file->tensors[i].name))
@@ -460,7 +460,7 @@ static bool ignores_something(const struct safetensors *file, const char *patter
 
 enum { MAX_IGNORE = 256 }; /* patterns: each is tried on each tensor */
 
-static bool check_ignore(const struct safetensors *file, const json_t *ignore,
+static bool check_ignore(const struct named_tensors *file, const json_t *ignore,
                          struct import_error *error)
 {
     size_t i;
@@ -475,10 +475,10 @@ static bool check_ignore(const struct safetensors *file, const json_t *ignore,
     return true;
 }
 
-static bool check_numbers(const struct safetensor *tensor, struct import_error *error)
+static bool check_numbers(const struct named_tensor *tensor, struct import_error *error)
 {
-    bool floats = tensor->dtype == ST_F32 || tensor->dtype == ST_F16 || tensor->dtype == ST_BF16 ||
-                  tensor->dtype == ST_F64;
+    bool floats = tensor->dtype == NT_F32 || tensor->dtype == NT_F16 || tensor->dtype == NT_BF16 ||
+                  tensor->dtype == NT_F64;
     if (!floats)
         return refuse_tensor(tensor, "its type is not F32, F16, BF16 or F64; if the model works without "
                              "it, list it under \"ignore\" in --spec", error);
@@ -489,11 +489,11 @@ static bool check_numbers(const struct safetensor *tensor, struct import_error *
 }
 
 /* Take all names apart; *n_out counts the parts begun, so that they can be freed. */
-static bool read_parts(const struct safetensors *file, const json_t *ignore, struct part *parts,
+static bool read_parts(const struct named_tensors *file, const json_t *ignore, struct part *parts,
                        size_t *n_out, struct import_error *error)
 {
     for (size_t i = 0; i < file->n_tensors; i++) {
-        const struct safetensor *tensor = &file->tensors[i];
+        const struct named_tensor *tensor = &file->tensors[i];
         if (is_ignored(ignore, tensor->name))
             continue;
         if (!read_name(tensor, &parts[(*n_out)++], error) || !check_numbers(tensor, error))
@@ -531,7 +531,7 @@ static bool check_hinted(const struct torch_modules *modules, const json_t *spec
     return true;
 }
 
-bool torch_modules_find(const struct safetensors *file, const json_t *spec,
+bool torch_modules_find(const struct named_tensors *file, const json_t *spec,
                         struct torch_modules *out, struct import_error *error)
 {
     const json_t *ignore = json_object_get(spec, "ignore");

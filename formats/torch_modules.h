@@ -9,7 +9,7 @@
 #include <jansson.h>
 
 #include "formats/import.h"
-#include "formats/safetensors.h"
+#include "formats/named_tensors.h"
 
 enum torch_role {
     TORCH_W_IH, TORCH_W_HH, TORCH_B_IH, TORCH_B_HH, TORCH_W_HR, /* of a recurrent cell */
@@ -17,7 +17,7 @@ enum torch_role {
 };
 
 struct torch_cell {
-    const struct safetensor *tensors[5]; /* by role; NULL: not there */
+    const struct named_tensor *tensors[5]; /* by role; NULL: not there */
 };
 
 struct torch_module {
@@ -30,7 +30,7 @@ struct torch_module {
     struct torch_cell *cells; /* [n_layers][2]: forward, reverse */
 
     /* others */
-    const struct safetensor *weight, *bias;
+    const struct named_tensor *weight, *bias;
 };
 
 struct torch_modules {
@@ -40,7 +40,7 @@ struct torch_modules {
 
 /* Sort all tensors of the file into modules; those that spec's "ignore" names are left
  * out. Each tensor has a place or is refused by name. */
-bool torch_modules_find(const struct safetensors *file, const json_t *spec,
+bool torch_modules_find(const struct named_tensors *file, const json_t *spec,
                         struct torch_modules *out, struct import_error *error);
 void torch_modules_free(struct torch_modules *modules);
 

@@ -34,7 +34,7 @@ static uint64_t f16_bits(float number)
     return sign | (uint64_t)(exponent + 14) << 10 | ((uint64_t)ldexp(fraction, 11) & 1023);
 }
 
-static uint64_t number_bits(float number, enum safetensors_dtype dtype)
+static uint64_t number_bits(float number, enum named_dtype dtype)
 {
     uint32_t bits;
     uint64_t wide_bits;
@@ -42,25 +42,25 @@ static uint64_t number_bits(float number, enum safetensors_dtype dtype)
     memcpy(&bits, &number, sizeof bits);
     memcpy(&wide_bits, &wide, sizeof wide_bits);
     switch (dtype) {
-    case ST_F64: return wide_bits;
-    case ST_F16: return f16_bits(number);
-    case ST_BF16: return bits >> 16;
+    case NT_F64: return wide_bits;
+    case NT_F16: return f16_bits(number);
+    case NT_BF16: return bits >> 16;
     default: return bits;
     }
 }
 
-static unsigned dtype_bytes(enum safetensors_dtype dtype)
+static unsigned dtype_bytes(enum named_dtype dtype)
 {
-    return dtype == ST_F64 ? 8 : dtype == ST_F16 || dtype == ST_BF16 ? 2 : 4;
+    return dtype == NT_F64 ? 8 : dtype == NT_F16 || dtype == NT_BF16 ? 2 : 4;
 }
 
-static void add_entry(struct st_writer *writer, const char *name, enum safetensors_dtype dtype,
+static void add_entry(struct st_writer *writer, const char *name, enum named_dtype dtype,
                       const char *shape, size_t n_bytes)
 {
     char entry[600];
     int n = snprintf(entry, sizeof entry,
                      "%s\"%s\":{\"dtype\":\"%s\",\"shape\":[%s],\"data_offsets\":[%zu,%zu]}",
-                     writer->n_header ? "," : "", name, safetensors_dtype_name(dtype), shape,
+                     writer->n_header ? "," : "", name, named_dtype_name(dtype), shape,
                      writer->n_data, writer->n_data + n_bytes);
     writer->header = grow(writer->header, writer->n_header + (size_t)n + 1);
     memcpy(writer->header + writer->n_header, entry, (size_t)n + 1);
@@ -70,7 +70,7 @@ static void add_entry(struct st_writer *writer, const char *name, enum safetenso
     writer->n_data += n_bytes;
 }
 
-void st_add(struct st_writer *writer, const char *name, enum safetensors_dtype dtype, uint32_t rank,
+void st_add(struct st_writer *writer, const char *name, enum named_dtype dtype, uint32_t rank,
             const uint64_t *dims, const float *numbers)
 {
     char shape[200] = "";
@@ -87,7 +87,7 @@ void st_add(struct st_writer *writer, const char *name, enum safetensors_dtype d
         put_le(out + i * size, number_bits(numbers[i], dtype), size);
 }
 
-void st_add_zeros(struct st_writer *writer, const char *name, enum safetensors_dtype dtype,
+void st_add_zeros(struct st_writer *writer, const char *name, enum named_dtype dtype,
                   uint64_t count, size_t n_bytes)
 {
     char shape[40];

@@ -15,11 +15,11 @@ struct st_writer {
 };
 
 /* Add a tensor whose numbers f32, f64, f16 and bf16 hold exactly. */
-void st_add(struct st_writer *writer, const char *name, enum safetensors_dtype dtype, uint32_t rank,
+void st_add(struct st_writer *writer, const char *name, enum named_dtype dtype, uint32_t rank,
             const uint64_t *dims, const float *numbers);
 
 /* Add `n_bytes` zero bytes as a tensor of any type. */
-void st_add_zeros(struct st_writer *writer, const char *name, enum safetensors_dtype dtype,
+void st_add_zeros(struct st_writer *writer, const char *name, enum named_dtype dtype,
                   uint64_t count, size_t n_bytes);
 
 /* The file's bytes, malloc'd; the writer starts anew. */

@@ -27,7 +27,7 @@ static void fill(struct rng *rng, float *out, size_t n)
 struct stack {
     uint32_t gates, layers, directions, input, hidden, projection;
     bool bias;
-    enum safetensors_dtype dtype;
+    enum named_dtype dtype;
     const char *prefix;
 };
 
@@ -180,7 +180,7 @@ static void check_stack(const struct stack *s, struct rng *rng)
 
 Test(import_safetensors, every_kind_of_stack)
 {
-    static const enum safetensors_dtype dtypes[] = {ST_F32, ST_F64, ST_F16, ST_BF16};
+    static const enum named_dtype dtypes[] = {NT_F32, NT_F64, NT_F16, NT_BF16};
     static const char *const prefixes[] = {"", "lstm", "module.encoder.rnn", "0"};
     struct rng rng = {1};
     for (unsigned n = 0; n < 3 * 3 * 2 * 2 * 2 * 4; n++) {
@@ -214,7 +214,7 @@ static uint8_t *model_of(const char *const *tensors, size_t *n_bytes)
         dims[1] = rank > 1 ? b : 0;
         dims[2] = rank > 2 ? c : 0;
         snprintf(name, sizeof name, "%.*s", (int)(colon - *tensors), *tensors);
-        st_add(&writer, name, ST_F32, (uint32_t)rank, dims, numbers);
+        st_add(&writer, name, NT_F32, (uint32_t)rank, dims, numbers);
     }
     return st_finish(&writer, n_bytes);
 }
@@ -456,8 +456,8 @@ Test(import_safetensors, other_element_types_are_refused_by_name)
     struct st_writer writer = {0};
     struct imported model;
     size_t n_bytes;
-    st_add(&writer, "fc.weight", ST_F32, 2, (const uint64_t[]){1, 1}, (const float[]){1});
-    st_add_zeros(&writer, "bn.num_batches_tracked", ST_I64, 1, 8);
+    st_add(&writer, "fc.weight", NT_F32, 2, (const uint64_t[]){1, 1}, (const float[]){1});
+    st_add_zeros(&writer, "bn.num_batches_tracked", NT_I64, 1, 8);
     uint8_t *bytes = st_finish(&writer, &n_bytes);
     import_bytes(bytes, n_bytes, NULL, &model);
     cr_expect(!model.good && strstr(model.error, "'bn.num_batches_tracked' (I64 [1])"), "%s", model.error);
@@ -467,7 +467,7 @@ Test(import_safetensors, other_element_types_are_refused_by_name)
     free(bytes);
 }
 
-static void import_one(float number, enum safetensors_dtype dtype, struct imported *model)
+static void import_one(float number, enum named_dtype dtype, struct imported *model)
 {
     struct st_writer writer = {0};
     size_t n_bytes;
@@ -481,11 +481,11 @@ Test(import_safetensors, weights_that_are_no_numbers)
 {
     struct imported model;
     struct model_tensor tensor;
-    import_one(NAN, ST_F32, &model);
+    import_one(NAN, NT_F32, &model);
     cr_expect(!model.good && strstr(model.error, "'fc.weight': number 1 is"), "%s", model.error);
-    import_one(-INFINITY, ST_F64, &model);
+    import_one(-INFINITY, NT_F64, &model);
     cr_expect(!model.good && strstr(model.error, "'fc.weight': number 1 is -inf"), "%s", model.error);
-    import_one(FLT_MIN / 2, ST_F32, &model);
+    import_one(FLT_MIN / 2, NT_F32, &model);
     cr_assert(model.good, "%s", model.error);
     cr_expect(strstr(model.notes, "'fc.weight': 1 number"), "%s", model.notes);
     model_get_tensor(&model.view, 0, &tensor);

@@ -14,12 +14,12 @@
 
 static bool read_text(const char *header, size_t n_data, char *error, size_t n_error)
 {
-    struct safetensors file;
+    struct named_tensors file;
     size_t n_bytes;
     uint8_t *bytes = st_of_text(header, n_data, &n_bytes);
     bool good = safetensors_read(bytes, n_bytes, &file, error, n_error);
     if (good)
-        safetensors_free(&file);
+        named_tensors_free(&file);
     free(bytes);
     return good;
 }
@@ -27,26 +27,26 @@ static bool read_text(const char *header, size_t n_data, char *error, size_t n_e
 Test(safetensors, reads_names_shapes_and_data)
 {
     struct st_writer writer = {0};
-    struct safetensors file;
+    struct named_tensors file;
     char error[300];
     size_t n_bytes;
     const float numbers[6] = {1, -2, 0.5f, 0, 3, 100};
-    st_add(&writer, "b.weight", ST_F32, 2, (const uint64_t[]){2, 3}, numbers);
-    st_add(&writer, "a", ST_F16, 1, (const uint64_t[]){6}, numbers);
-    st_add(&writer, "scalar", ST_F64, 0, NULL, numbers);
-    st_add(&writer, "none", ST_F32, 2, (const uint64_t[]){0, 7}, numbers);
+    st_add(&writer, "b.weight", NT_F32, 2, (const uint64_t[]){2, 3}, numbers);
+    st_add(&writer, "a", NT_F16, 1, (const uint64_t[]){6}, numbers);
+    st_add(&writer, "scalar", NT_F64, 0, NULL, numbers);
+    st_add(&writer, "none", NT_F32, 2, (const uint64_t[]){0, 7}, numbers);
     uint8_t *bytes = st_finish(&writer, &n_bytes);
     cr_assert(safetensors_recognise(bytes, n_bytes));
     cr_assert(safetensors_read(bytes, n_bytes, &file, error, sizeof error), "%s", error);
     cr_assert_eq(file.n_tensors, 4);
-    const struct safetensor *t = file.tensors;
+    const struct named_tensor *t = file.tensors;
     cr_assert_str_eq(t[0].name, "b.weight");
     cr_assert(t[0].rank == 2 && t[0].dims[0] == 2 && t[0].dims[1] == 3 && t[0].n_bytes == 24);
     cr_assert_arr_eq(t[0].data, (const uint8_t *)numbers, 24);
-    cr_assert(t[1].dtype == ST_F16 && t[1].count == 6 && t[1].n_bytes == 12);
+    cr_assert(t[1].dtype == NT_F16 && t[1].count == 6 && t[1].n_bytes == 12);
     cr_assert(t[2].rank == 0 && t[2].count == 1 && t[2].n_bytes == 8);
     cr_assert(t[3].count == 0 && t[3].n_bytes == 0);
-    safetensors_free(&file);
+    named_tensors_free(&file);
     free(bytes);
 }
 
@@ -140,10 +140,10 @@ Test(safetensors, refuses_each_break_by_name)
 Test(safetensors, refuses_bad_header_lengths)
 {
     uint8_t bytes[20] = {2, 0, 0, 0, 0, 0, 0, 0, '{', '}'};
-    struct safetensors file;
+    struct named_tensors file;
     char error[300];
     cr_assert(safetensors_read(bytes, 10, &file, error, sizeof error), "%s", error);
-    safetensors_free(&file);
+    named_tensors_free(&file);
     for (size_t n = 0; n < 10; n++)
         cr_expect(!safetensors_read(bytes, n, &file, error, sizeof error), "%zu bytes", n);
     for (unsigned i = 1; i < 8; i++) { /* 256 bytes, 64 KiB … 2^63 */
@@ -158,12 +158,12 @@ Test(safetensors, refuses_bad_header_lengths)
 Test(safetensors, every_truncation_is_refused)
 {
     struct st_writer writer = {0};
-    struct safetensors file;
+    struct named_tensors file;
     char error[300];
     size_t n_bytes;
     const float numbers[6] = {1, 2, 3, 4, 5, 6};
-    st_add(&writer, "a.weight", ST_F32, 2, (const uint64_t[]){2, 3}, numbers);
-    st_add(&writer, "a.bias", ST_F32, 1, (const uint64_t[]){2}, numbers);
+    st_add(&writer, "a.weight", NT_F32, 2, (const uint64_t[]){2, 3}, numbers);
+    st_add(&writer, "a.bias", NT_F32, 1, (const uint64_t[]){2}, numbers);
     uint8_t *bytes = st_finish(&writer, &n_bytes);
     for (size_t n = 0; n < n_bytes; n++) {
         uint8_t *cut = malloc(n + 1); /* its own block: a read too far is seen */
@@ -210,7 +210,7 @@ Test(safetensors, too_many_tensors_are_refused)
     char *header = malloc(70000 * 24);
     char error[300] = "";
     size_t used = 0;
-    for (unsigned i = 0; i <= SAFETENSORS_MAX_TENSORS; i++)
+    for (unsigned i = 0; i <= NAMED_MAX_TENSORS; i++)
         used += (size_t)sprintf(header + used, "%s\"%u\":0", i ? "," : "{", i);
     strcpy(header + used, "}");
     cr_expect(!read_text(header, 0, error, sizeof error));

@@ -9,13 +9,13 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* The tensors of an accepted file cover its data area, no byte twice. */
-static void check_tiling(const struct safetensors *file, const uint8_t *data, size_t size)
+static void check_tiling(const struct named_tensors *file, const uint8_t *data, size_t size)
 {
     size_t sum = 0, header = 0;
     for (unsigned i = 0; i < 8; i++)
         header |= (size_t)data[i] << 8 * i;
     for (size_t i = 0; i < file->n_tensors; i++) {
-        const struct safetensor *tensor = &file->tensors[i];
+        const struct named_tensor *tensor = &file->tensors[i];
         import_demand(tensor->data >= data + 8 + header && tensor->data <= data + size &&
                       tensor->n_bytes <= (size_t)(data + size - tensor->data), "a tensor outside");
         sum += tensor->n_bytes;
@@ -25,11 +25,11 @@ static void check_tiling(const struct safetensors *file, const uint8_t *data, si
 
 static void try_file(const uint8_t *data, size_t size)
 {
-    struct safetensors file;
+    struct named_tensors file;
     char error[300] = "";
     if (safetensors_read(data, size, &file, error, sizeof error)) {
         check_tiling(&file, data, size);
-        safetensors_free(&file);
+        named_tensors_free(&file);
     } else {
         import_demand(error[0] != '\0', "refused without a sentence");
     }

@@ -31,7 +31,7 @@ static uint8_t *make_model(size_t *n_bytes)
     for (unsigned i = 0; i < 64; i++)
         numbers[i] = (float)i / 64;
     for (size_t i = 0; i < sizeof entries / sizeof *entries; i++)
-        st_add(&writer, entries[i].name, ST_F32, entries[i].rank, entries[i].dims, numbers);
+        st_add(&writer, entries[i].name, NT_F32, entries[i].rank, entries[i].dims, numbers);
     return st_finish(&writer, n_bytes);
 }
 
