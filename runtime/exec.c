@@ -19,6 +19,7 @@ struct layout {
     size_t threads, pointers, hoist_pointers, hoist, flags, floats;
     size_t first, each; /* sections' own parts */
     size_t items, given, order, place, tables, user, prepared, scratch_pointers, scratch; /* there */
+    size_t taken, taken_rows;
     size_t n_bytes;
     size_t n_pointers;
 };
@@ -42,6 +43,8 @@ static void book_own(struct layout *at, const struct lstm_plan *plan, struct sec
     at->order = ledger_book(&own, size.items, sizeof(size_t));
     at->place = ledger_book(&own, size.items, sizeof(size_t));
     at->prepared = ledger_book(&own, plan->prepared_bytes, 1);
+    at->taken = ledger_book(&own, plan->any_mask ? size.items : 0, sizeof(struct exec_item));
+    at->taken_rows = ledger_book(&own, plan->any_mask ? size.rows : 0, 2 * sizeof(float *));
     at->tables = ledger_book(&own, plan->n_values, sizeof(float **));
     at->user = own.n_bytes;
     for (uint32_t v = 0; v < plan->n_values; v++)
@@ -170,6 +173,9 @@ void section_init(struct section *sections, const struct lstm_plan *plan, struct
         section->prepared = own + at.prepared;
         section->n_given = SIZE_MAX;
         section->items = (struct exec_item *)(void *)(own + at.items);
+        section->taken = (struct exec_item *)(void *)(own + at.taken);
+        section->taken_rows[0] = (float **)(void *)(own + at.taken_rows);
+        section->taken_rows[1] = section->taken_rows[0] + (plan->any_mask ? size.rows : 0);
         section->threads = (struct exec_scratch *)(void *)(base + at.threads);
         section->n_threads = size.threads;
         place_scratch(&section->threads[t], own, &at);

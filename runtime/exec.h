@@ -69,6 +69,8 @@ struct section {
     float **hoist_rows[2];    /* their rows */
     struct exec_scratch *threads; /* [n_threads]: of the team, by rank */
     uint32_t n_threads;
+    struct exec_item *taken;  /* [cap_items]: the items without their masked steps … */
+    float **taken_rows[2];    /* [cap_rows]: … and those steps' rows of a layer's input and output */
     struct barrier_seat all, group[2]; /* in the team; in each direction's share of it */
 };
 

@@ -76,6 +76,9 @@ struct layer_type {
 
     /* REDUCER: turn what was folded into the result, after the last block; may be NULL. */
     void (*finish)(const struct plan_op *op, struct exec *exec);
+
+    /* REDUCER: floats that an item has in the rows of the value op->kept, from block to block. */
+    size_t kept;
 };
 
 /* The row of a type number, or NULL. */
@@ -98,6 +101,10 @@ lstm_status check_words_unused(const struct layer *layer, uint32_t first, lstm_e
 /* Slot `slot` holds a tensor of exactly these dims, or is absent if that is allowed. */
 lstm_status check_tensor(const struct lstm_model *model, const struct layer *layer, uint32_t slot,
                          bool required, uint32_t rank, const uint32_t *dims, lstm_error *error);
+
+/* Input `input` is one number a frame; `what` it is. */
+lstm_status check_number(const struct lstm_model *model, const struct layer *layer, uint32_t input,
+                         const char *what, lstm_error *error);
 
 /* The stored output shape is `rank`, `dims`. */
 lstm_status check_output(const struct layer *layer, uint32_t rank, const uint32_t *dims,

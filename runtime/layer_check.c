@@ -110,6 +110,16 @@ lstm_status check_output(const struct layer *layer, uint32_t rank, const uint32_
     return LSTM_OK;
 }
 
+lstm_status check_number(const struct lstm_model *model, const struct layer *layer, uint32_t input,
+                         const char *what, lstm_error *error)
+{
+    const struct model_value *value = &model->values[layer->spec.inputs[input]];
+    const uint32_t one = 1;
+    return shape_equal(value->rank, value->dims, 1, &one)
+               ? LSTM_OK
+               : fail_shape(layer, error, what, 1, &one, value->rank, value->dims);
+}
+
 lstm_status check_once(const struct layer *layer, bool once, lstm_error *error)
 {
     if (layer->out.once == once)

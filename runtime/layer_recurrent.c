@@ -146,12 +146,14 @@ static lstm_status check(const struct lstm_model *model, struct layer *layer, ls
     lstm_status status = check_words(layer, error);
     const uint32_t n = directions_of(layer);
     if (status == LSTM_OK)
-        status = check_arity(model, layer, 1, 1, n * MODEL_RNN_SLOTS, error);
+        status = check_arity(model, layer, 1, 2, n * MODEL_RNN_SLOTS, error);
     if (status == LSTM_OK && layer->in.rank != 1)
         status = error_layer(error, MODEL_RULE_SHAPES + layer->spec.type, layer,
                              "the input has rank %u, expected 1", (unsigned)layer->in.rank);
     if (status == LSTM_OK && layer->in.once)
         status = error_layer(error, MODEL_RULE_ONCE, layer, "the input has one frame a run");
+    if (status == LSTM_OK && layer->spec.n_inputs > 1)
+        status = check_number(model, layer, 1, "the mask", error);
     for (uint32_t d = 0; d < n && status == LSTM_OK; d++)
         status = check_direction(model, layer, d, error);
     if (status != LSTM_OK)
@@ -211,6 +213,8 @@ static void describe(const struct layer *layer, char *text, size_t n_bytes)
     if (layer->spec.type == MODEL_GRU)
         append(text, n_bytes, words[MODEL_RNN_FLAGS] & MODEL_FLAG_RESET_AFTER ? "reset after"
                                                                             : "reset before");
+    if (layer->spec.n_inputs > 1)
+        append(text, n_bytes, "masked");
     if (layer_has(layer, MODEL_SLOT_PROJECTION)) {
         snprintf(part, sizeof part, "projection to %zu", layer->state[0].n_h);
         append(text, n_bytes, part);
@@ -335,6 +339,10 @@ static lstm_status build(struct plan_builder *builder, struct plan_op *plan_op, 
     if (!op->method)
         return error_set(error, LSTM_E_UNSUPPORTED, "backend \"%.40s\" cannot run layer %u (%s): %s",
                          plan->backend, (unsigned)layer->index, layer->type->name, reason);
+    if (layer->spec.n_inputs > 1) {
+        plan_op->run = recurrent_run_masked;
+        plan->any_mask = true;
+    }
     op->n_directions = directions_of(layer);
     op->hidden = layer->spec.params[MODEL_RNN_HIDDEN];
     op->gates = gates_of(layer->spec.type);

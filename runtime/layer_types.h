@@ -17,12 +17,18 @@ extern const struct layer_type layer_dense, layer_embedding;
 extern const struct layer_type layer_activation, layer_add, layer_mul, layer_scale;
 
 /* layer_normalise.c */
-extern const struct layer_type layer_softmax, layer_layer_norm;
+extern const struct layer_type layer_softmax, layer_layer_norm, layer_l2_norm;
+
+/* layer_mask.c */
+extern const struct layer_type layer_mask;
 
 /* layer_rearrange.c */
 extern const struct layer_type layer_concat, layer_slice, layer_reshape;
 
 /* layer_reduce.c */
 extern const struct layer_type layer_last, layer_mean, layer_max, layer_first;
+
+/* layer_attention.c */
+extern const struct layer_type layer_attention;
 
 #endif

@@ -17,6 +17,7 @@ static const struct layer_type *const types[] = {
     &layer_concat,     &layer_slice,   &layer_reshape,   &layer_scale,     &layer_last,
     &layer_mean,       &layer_max,     &layer_conv1d,    &layer_magnitude, &layer_reverse,
     &layer_temporal_conv, &layer_first,
+    &layer_mask,       &layer_l2_norm, &layer_attention,
 };
 
 const struct layer_type *layer_type_find(uint32_t code)

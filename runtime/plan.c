@@ -142,17 +142,31 @@ static uint32_t take_slot(struct lstm_plan *plan, uint32_t op, const struct valu
     return s;
 }
 
+static void place_kept(struct lstm_plan *plan)
+{
+    for (uint32_t i = 0; i < plan->n_ops; i++) {
+        const struct plan_op *op = &plan->ops[i];
+        struct value_place *place = &plan->values[op->kept];
+        if (!op->layer->type->kept)
+            continue;
+        place->size = op->layer->type->kept;
+        place->once = true;
+        place->slot = take_slot(plan, i, place);
+    }
+}
+
 static bool place_values(struct lstm_plan *plan)
 {
     const struct lstm_model *model = plan->model;
-    plan->n_values = model->view.n_layers + 1;
+    const uint32_t n_values = model->view.n_layers + 1;
+    plan->n_values = n_values + plan->n_kept;
     plan->output = model->view.output;
     plan->values = calloc(plan->n_values, sizeof *plan->values);
     plan->slots = calloc(plan->n_values, sizeof *plan->slots);
     if (!plan->values || !plan->slots)
         return false;
     find_last_uses(plan);
-    for (uint32_t v = 0; v < plan->n_values; v++) {
+    for (uint32_t v = 0; v < n_values; v++) {
         struct value_place *place = &plan->values[v];
         place->size = model->values[v].size;
         place->once = model->values[v].once;
@@ -161,6 +175,7 @@ static bool place_values(struct lstm_plan *plan)
         if (!place->user)
             place->slot = take_slot(plan, v - 1, place);
     }
+    place_kept(plan);
     return true;
 }
 
@@ -280,6 +295,8 @@ static lstm_status build_ops(struct lstm_plan *plan, lstm_error *error)
         op->run = op->layer->type->run;
         op->reducer = op->layer->type->family == LAYER_REDUCER;
         op->once = op->layer->out.once;
+        op->kept = plan->n_ops + 1 + plan->n_kept;
+        plan->n_kept += op->layer->type->kept > 0;
         op->prepared = plan->prepared_bytes;
         plan->prepared_bytes += op->layer->type->prepared_bytes;
         plan->whole |= op->layer->whole;

@@ -52,6 +52,7 @@ struct plan_op {
     const struct layer *layer;
     const struct lstm_plan *plan;
     uint32_t output;  /* value it makes: layer index + 1 */
+    uint32_t kept;    /* value beyond the layers': what a reducer keeps for its items */
     void (*run)(const struct plan_op *op, struct exec *exec); /* the layer type's */
     bool reducer, once; /* its family; its result is there once a run */
     size_t prepared;    /* bytes before its own in a thread's prepared memory */
@@ -94,6 +95,7 @@ struct lstm_plan {
     struct machine machine;
     struct plan_op *ops;         /* [n_ops] */
     uint32_t n_ops, n_values;
+    uint32_t n_kept;             /* the last ones of the values: of reducers, in order */
     uint32_t output;             /* value that goes to the caller */
     struct value_place *values;  /* [n_values] */
     struct value_slot *slots;    /* [n_slots] */
@@ -105,6 +107,7 @@ struct lstm_plan {
     uint32_t threads;            /* room for a run's threads: the caller's limit */
     bool whole;                  /* some layer needs the whole sequence in one block */
     bool any_once;
+    bool any_mask;               /* some recurrent layer passes over steps */
     size_t hoist_columns;        /* padded columns of the widest hoisted product */
     size_t scratch_floats;       /* most that an item of any op needs */
     size_t prepared_bytes;       /* that a thread keeps for all ops */

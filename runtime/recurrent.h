@@ -109,6 +109,9 @@ void recurrent_release(struct plan_op *op);
 void recurrent_prepare(const struct plan_op *op, struct exec *exec);
 void recurrent_run(const struct plan_op *op, struct exec *exec);
 
+/* The run of a layer with a mask (recurrent_mask.c). */
+void recurrent_run_masked(const struct plan_op *op, struct exec *exec);
+
 struct recurrent_prepared {
     uint32_t n;             /* directions that this thread steps */
     struct stepper step[2]; /* [n] */

@@ -489,6 +489,8 @@ static const char *reject(const struct lstm_plan *plan, const struct layer *laye
         return "oneDNN's cells have sigmoid and tanh only";
     if (layer->spec.params[MODEL_RNN_CLIP])
         return "oneDNN does not clip gate pre-activations";
+    if (layer->spec.n_inputs > 1)
+        return "oneDNN does not pass over masked steps";
     if (layer->spec.type == MODEL_GRU)
         return NULL;
     if (layer->spec.params[MODEL_RNN_FLAGS] & MODEL_FLAG_COUPLED)

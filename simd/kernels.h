@@ -208,6 +208,8 @@ struct simd_vector_ops {
     void (*fma)(const float *a, const float *b, const float *c, float *out, size_t n); /* a·b + c */
     void (*one_minus)(const float *x, float *out, size_t n);             /* 1 - x */
     void (*div_by)(float divisor, const float *x, float *out, size_t n); /* x / divisor */
+    void (*scale_add)(float a, const float *x, const float *y, float *out, size_t n); /* a·x + y, fma */
+    void (*exp_below)(float most, const float *x, float *out, size_t n); /* e^(x - most), x ≤ most */
     /* Sums below use 16 lanes whatever the instruction set: lane j adds the elements
      * j, j + 16, … in ascending order, then lanes fold 8 with 8, 4 with 4, 2, 1. */
     void (*softmax)(const float *x, float *out, size_t n);

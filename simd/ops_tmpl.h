@@ -129,6 +129,16 @@ static void ops_fma(const float *a, const float *b, const float *c, float *out, 
     }
 }
 
+static void ops_scale_add(float a, const float *x, const float *y, float *out, size_t n)
+{
+    const vec scale = vec_set1(a);
+    size_t j = 0;
+    for (; j + VEC_LANES <= n; j += VEC_LANES)
+        vec_store(out + j, vec_fma(scale, vec_load(x + j), vec_load(y + j)));
+    if (j < n)
+        vec_store_n(out + j, vec_fma(scale, vec_load_n(x + j, n - j), vec_load_n(y + j, n - j)), n - j);
+}
+
 static void ops_one_minus(const float *x, float *out, size_t n)
 {
     ops_map(ops_one_minus_fn, vec_set1(0.0f), vec_set1(0.0f), x, out, n);
@@ -235,12 +245,17 @@ static float ops_sum(const float *x, size_t n)
 OPS_FN(ops_exp_from, act_exp_negative(vec_sub(a, b)))
 OPS_FN(ops_sub_fn, vec_sub(a, b))
 
+static void ops_exp_below(float most, const float *x, float *out, size_t n)
+{
+    ops_map(ops_exp_from, vec_set1(most), vec_set1(0.0f), x, out, n);
+}
+
 static void ops_softmax(const float *x, float *out, size_t n)
 {
     if (n == 0)
         return;
     const vec none = vec_set1(0.0f);
-    ops_map(ops_exp_from, vec_set1(ops_largest(x, n)), none, x, out, n);
+    ops_exp_below(ops_largest(x, n), x, out, n);
     ops_map(ops_div_fn, vec_set1(ops_sum(out, n)), none, out, out, n);
 }
 
@@ -271,6 +286,8 @@ static const struct simd_vector_ops vector_ops = {
     .fma = ops_fma,
     .one_minus = ops_one_minus,
     .div_by = ops_div_by,
+    .scale_add = ops_scale_add,
+    .exp_below = ops_exp_below,
     .softmax = ops_softmax,
     .layer_norm = ops_layer_norm,
     .dot = ops_dot,

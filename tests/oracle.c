@@ -166,6 +166,23 @@ static void frame_activation(struct oracle *o, const struct oracle_layer *l,
         out[j] = oracle_activate(o, &act, in[0][j]);
 }
 
+static void length_row(struct oracle *o, const struct oracle_layer *l, const double *x, double *out,
+                       size_t n)
+{
+    double length = sqrt(oracle_dot(o, 0, x, x, n));
+    for (size_t j = 0; j < n; j++)
+        out[j] = oracle_round(o, x[j] / fmax(oracle_round(o, length), oracle_param(l, 0)));
+}
+
+static void frame_mask(struct oracle *o, const struct oracle_layer *l, const double *const *in,
+                       double *out)
+{
+    (void)o;
+    out[0] = 0;
+    for (size_t j = 0; j < l->in[0].size; j++)
+        out[0] = in[0][j] != oracle_param(l, 0) ? 1 : out[0];
+}
+
 static void frame_rows(struct oracle *o, const struct oracle_layer *l, const double *const *in,
                        double *out)
 {
@@ -173,6 +190,8 @@ static void frame_rows(struct oracle *o, const struct oracle_layer *l, const dou
     for (size_t at = 0; at < l->out.size; at += n) {
         if (l->layer.type == MODEL_SOFTMAX)
             softmax_row(o, in[0] + at, out + at, n);
+        else if (l->layer.type == MODEL_L2_NORM)
+            length_row(o, l, in[0] + at, out + at, n);
         else
             norm_row(o, l, in[0] + at, out + at, n);
     }
@@ -256,6 +275,20 @@ static void run_pooling(struct oracle *o, const struct oracle_layer *l, const do
     }
 }
 
+static void run_attention(struct oracle *o, const struct oracle_layer *l, const double *in,
+                          const double *score, size_t frames, double *out)
+{
+    size_t n = l->out.size;
+    double *weight = oracle_alloc(frames, sizeof *weight);
+    softmax_row(o, score, weight, frames);
+    for (size_t j = 0; j < n; j++) {
+        out[j] = 0;
+        for (size_t t = 0; t < frames; t++)
+            out[j] = oracle_round(o, out[j] + weight[t] * in[t * n + j]);
+    }
+    free(weight);
+}
+
 /* ---- the graph --------------------------------------------------------------------- */
 
 typedef void frame_function(struct oracle *, const struct oracle_layer *, const double *const *,
@@ -268,7 +301,9 @@ static frame_function *frame_function_of(uint32_t type)
     case MODEL_EMBEDDING: return frame_embedding;
     case MODEL_ACTIVATION: return frame_activation;
     case MODEL_SOFTMAX:
+    case MODEL_L2_NORM:
     case MODEL_LAYER_NORM: return frame_rows;
+    case MODEL_MASK: return frame_mask;
     case MODEL_ADD:
     case MODEL_MUL: return frame_combine;
     case MODEL_CONCAT: return frame_concat;
@@ -302,15 +337,17 @@ static void run_layer(struct oracle *o, struct oracle_layer *l, double *const *v
                       double *out)
 {
     const double *in = values[l->layer.inputs[0]];
+    const double *second = l->layer.n_inputs > 1 ? values[l->layer.inputs[1]] : NULL;
     size_t in_frames = frames_of(&l->in[0], steps);
     switch (l->layer.type) {
     case MODEL_LSTM:
     case MODEL_GRU:
-    case MODEL_RNN: oracle_run_recurrent(o, l, in, in_frames, out); break;
+    case MODEL_RNN: oracle_run_recurrent(o, l, in, second, in_frames, out); break;
     case MODEL_LAST:
     case MODEL_FIRST:
     case MODEL_MEAN:
     case MODEL_MAX: run_pooling(o, l, in, in_frames, out); break;
+    case MODEL_ATTENTION: run_attention(o, l, in, second, in_frames, out); break;
     default: run_frames(o, l, values, in_frames, out);
     }
 }

@@ -128,14 +128,15 @@ static void cell_step(struct oracle *o, struct oracle_cell *cell, const double *
     free(h);
 }
 
-void oracle_run_recurrent(struct oracle *o, struct oracle_layer *l, const double *in, size_t frames,
-                          double *out)
+void oracle_run_recurrent(struct oracle *o, struct oracle_layer *l, const double *in,
+                          const double *mask, size_t frames, double *out)
 {
     for (uint32_t d = 0; d < l->n_cells; d++) {
         struct oracle_cell *cell = &l->cells[d];
         for (size_t step = 0; step < frames; step++) {
             size_t t = cell->reversed ? frames - 1 - step : step;
-            cell_step(o, cell, in + t * cell->n_x);
+            if (!mask || mask[t] != 0)
+                cell_step(o, cell, in + t * cell->n_x);
             memcpy(out + t * l->out.size + d * cell->n_h, cell->h, cell->n_h * sizeof *out);
         }
     }

@@ -57,8 +57,9 @@ double oracle_param(const struct oracle_layer *layer, uint32_t word);
 void oracle_load_cells(struct oracle_layer *layer);
 void oracle_reset_cell(struct oracle_cell *cell);
 
-/* All directions over all frames: in [frames][n_x], out [frames][n_cells · n_h]. */
+/* All directions over all frames: in [frames][n_x], out [frames][n_cells · n_h]. Frames at which
+ * mask [frames] is 0 are passed over; it may be NULL. */
 void oracle_run_recurrent(struct oracle *oracle, struct oracle_layer *layer, const double *in,
-                          size_t frames, double *out);
+                          const double *mask, size_t frames, double *out);
 
 #endif

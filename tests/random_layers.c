@@ -113,6 +113,8 @@ uint32_t build_recurrent(struct model_builder *builder, struct rng *rng, uint32_
     struct model_layer_spec spec = {.type = rnn->type, .n_inputs = 1, .inputs = {input}, .rank = 1,
                                     .n_tensors = directions * MODEL_RNN_SLOTS};
     spec.dims[0] = directions * (rnn->projection ? rnn->projection : rnn->hidden);
+    if (rnn->mask)
+        spec.inputs[spec.n_inputs++] = rnn->mask;
     spec.params[MODEL_RNN_HIDDEN] = rnn->hidden;
     spec.params[MODEL_RNN_DIRECTION] = rnn->direction;
     spec.params[MODEL_RNN_FLAGS] = (rnn->coupled ? MODEL_FLAG_COUPLED : 0) |
@@ -193,6 +195,30 @@ uint32_t build_layer_norm(struct model_builder *builder, struct rng *rng, uint32
     spec.n_tensors = 2;
     spec.tensors[0] = add_vector(builder, rng, n, 1);
     spec.tensors[1] = shift ? add_vector(builder, rng, n, 1) : MODEL_NONE;
+    return model_add_layer(builder, &spec);
+}
+
+uint32_t build_l2_norm(struct model_builder *builder, uint32_t input, float epsilon)
+{
+    struct model_layer_spec spec = same_shape(builder, MODEL_L2_NORM, input);
+    spec.params[0] = model_float_bits(epsilon);
+    return model_add_layer(builder, &spec);
+}
+
+uint32_t build_mask(struct model_builder *builder, uint32_t input, float nothing)
+{
+    struct model_layer_spec spec = same_shape(builder, MODEL_MASK, input);
+    spec.rank = 1;
+    memcpy(spec.dims, (uint32_t[MODEL_MAX_RANK]){1}, sizeof spec.dims);
+    spec.params[0] = model_float_bits(nothing);
+    return model_add_layer(builder, &spec);
+}
+
+uint32_t build_attention(struct model_builder *builder, uint32_t input, uint32_t score)
+{
+    struct model_layer_spec spec = same_shape(builder, MODEL_ATTENTION, input);
+    spec.inputs[spec.n_inputs++] = score;
+    spec.once = true;
     return model_add_layer(builder, &spec);
 }
 

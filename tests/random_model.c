@@ -98,11 +98,22 @@ static struct rnn_spec random_rnn(struct rng *rng, uint32_t flags)
     return rnn;
 }
 
+/* Frames whose first number is not positive are passed over; of symbols, those that are 0. Made
+ * of the input, as a number of which rounding decides whether it is 0 makes no fair test. */
+static uint32_t random_mask(struct draft *draft)
+{
+    const uint32_t first = build_slice(draft->builder, 0, 0, 0, 1, 1);
+    return build_mask(draft->builder,
+                      build_activation(draft->builder, first, MODEL_ACT_RELU, 0, 0), 0);
+}
+
 static void step_recurrent(struct draft *draft)
 {
     static const char *const types[] = {"", "lstm", "gru", "rnn"};
     struct rnn_spec rnn = random_rnn(&draft->rng, draft->flags);
-    note(draft, " %s%u%s%s%s%s%s%s", types[rnn.type], rnn.hidden,
+    if (!(draft->flags & RANDOM_PLAIN) && rng_chance(&draft->rng, 20))
+        rnn.mask = random_mask(draft);
+    note(draft, " %s%s%u%s%s%s%s%s%s", rnn.mask ? "masked-" : "", types[rnn.type], rnn.hidden,
          rnn.direction == MODEL_BIDIRECTIONAL ? "b" : rnn.direction == MODEL_REVERSED ? "r" : "",
          rnn.projection ? "+proj" : "", rnn.peepholes ? "+peep" : "", rnn.coupled ? "+cifg" : "",
          rnn.clip > 0 ? "+clip" : "", rnn.own_acts ? "+acts" : rnn.reset_after ? "+after" : "");
@@ -128,6 +139,11 @@ static void step_activation(struct draft *draft)
 
 static void step_norm(struct draft *draft)
 {
+    if (rng_chance(&draft->rng, 30)) {
+        note(draft, " l2");
+        draft->value = build_l2_norm(draft->builder, draft->value, 0.1f);
+        return;
+    }
     note(draft, " norm");
     draft->value = build_layer_norm(draft->builder, &draft->rng, draft->value,
                                     rng_chance(&draft->rng, 70));
@@ -240,9 +256,14 @@ static void random_back(struct draft *draft)
     if (!(draft->flags & RANDOM_STREAMS) && rng_chance(&draft->rng, 30)) {
         static const uint32_t types[] = {MODEL_LAST, MODEL_MEAN, MODEL_MAX, MODEL_FIRST};
         static const char *const names[] = {"last", "mean", "max", "first"};
-        uint32_t which = rng_below(&draft->rng, 4), type = types[which];
-        note(draft, " %s", names[which]);
-        draft->value = build_pooling(draft->builder, draft->value, type);
+        const uint32_t which = rng_below(&draft->rng, 5);
+        note(draft, " %s", which < 4 ? names[which] : "attention");
+        if (which < 4)
+            draft->value = build_pooling(draft->builder, draft->value, types[which]);
+        else
+            draft->value = build_attention(draft->builder, draft->value,
+                                           build_dense(draft->builder, &draft->rng, draft->value, 1,
+                                                       MODEL_ACT_TANH, true));
     }
     if (rng_chance(&draft->rng, 50))
         step_dense(draft);

@@ -16,6 +16,7 @@ struct rnn_spec {
     uint32_t hidden;
     uint32_t direction;  /* MODEL_FORWARD … */
     uint32_t projection; /* P, 0: none (lstm) */
+    uint32_t mask;       /* a value; 0: none */
     bool bias, peepholes, initial, coupled, reset_after;
     float clip;
     bool own_acts;       /* use acts[direction], else the standard ones */
@@ -37,6 +38,10 @@ uint32_t build_embedding(struct model_builder *builder, struct rng *rng, uint32_
                          uint32_t rows, uint32_t width);
 uint32_t build_softmax(struct model_builder *builder, uint32_t input);
 uint32_t build_layer_norm(struct model_builder *builder, struct rng *rng, uint32_t input, bool shift);
+uint32_t build_l2_norm(struct model_builder *builder, uint32_t input, float epsilon);
+uint32_t build_mask(struct model_builder *builder, uint32_t input, float nothing);
+/* Weights over time for `input`, from a score. */
+uint32_t build_attention(struct model_builder *builder, uint32_t input, uint32_t score);
 /* `parts` 1: scale, 2: shift, 3: both */
 uint32_t build_scale(struct model_builder *builder, struct rng *rng, uint32_t input, uint32_t parts);
 /* MODEL_ADD or MODEL_MUL of n values, MODEL_CONCAT along `axis` */

@@ -193,6 +193,66 @@ Test(exec, cell_activations)
             }
 }
 
+/* A mask made of the input, with every way to step and each option that another way may take. */
+static struct test_model masked_model(const struct rnn_spec *rnn, uint32_t n_in)
+{
+    static const char *const types[] = {"", "lstm", "gru", "rnn"};
+    char text[100];
+    struct rnn_spec masked = *rnn;
+    struct rng rng = {rnn->hidden};
+    struct model_builder *builder = model_builder_create();
+    model_set_input(builder, NULL, 1, &n_in);
+    uint32_t first = build_slice(builder, 0, 0, 0, 1, 1);
+    masked.mask = build_mask(builder, build_activation(builder, first, MODEL_ACT_RELU, 0, 0), 0);
+    build_recurrent(builder, &rng, 0, &masked);
+    snprintf(text, sizeof text, "masked %s%u direction %u projection %u peepholes %d after %d",
+             types[rnn->type], rnn->hidden, rnn->direction, rnn->projection, rnn->peepholes,
+             rnn->reset_after);
+    return test_model_finish(builder, text);
+}
+
+Test(exec, masked_cells)
+{
+    static const size_t steps[] = {0, 1, 2, 3, 40};
+    for (uint32_t direction = 0; direction < 3; direction++)
+        for (uint32_t type = MODEL_LSTM; type <= MODEL_RNN; type++)
+            for (uint32_t variant = 0; variant < 4; variant++) {
+                const bool lstm = type == MODEL_LSTM;
+                struct rnn_spec rnn = {.type = type, .hidden = 5 + 9 * variant, .direction = direction,
+                                       .bias = true, .initial = variant % 2,
+                                       .reset_after = type == MODEL_GRU && variant > 1,
+                                       .peepholes = lstm && variant == 2,
+                                       .projection = lstm && variant == 3 ? 4 : 0};
+                check_model(masked_model(&rnn, 3), steps, 5);
+            }
+}
+
+/* What is passed over might as well not be there, and shows the h that stands. */
+Test(exec, masked_steps_are_passed_over)
+{
+    enum { HIDDEN = 24, IN = 3, STEPS = 30 };
+    struct rnn_spec rnn = {.type = MODEL_LSTM, .hidden = HIDDEN, .bias = true, .initial = true};
+    struct test_model model = masked_model(&rnn, IN);
+    struct session s = session_open(&model, NULL, 1, STEPS);
+    lstm_stream *all = session_stream(&s), *taken = session_stream(&s);
+    float input[STEPS * IN], output[STEPS * HIDDEN], expected[HIDDEN];
+    size_t n_h;
+    struct rng rng = {5};
+    random_input(&rng, &model, STEPS, input);
+    input[0] = -1;
+    session_run(&s, all, input, STEPS, output);
+    memcpy(expected, lstm_stream_get_state(s.model, taken, 3, 0, LSTM_STATE_H, &n_h), sizeof expected);
+    for (size_t t = 0; t < STEPS; t++) {
+        if (input[t * IN] > 0)
+            session_run(&s, taken, input + t * IN, 1, expected);
+        cr_assert(memcmp(output + t * HIDDEN, expected, sizeof expected) == 0, "step %zu", t);
+    }
+    lstm_stream_destroy(all);
+    lstm_stream_destroy(taken);
+    session_close(&s);
+    test_model_free(&model);
+}
+
 Test(exec, hundred_steps)
 {
     for (uint32_t type = MODEL_LSTM; type <= MODEL_RNN; type++)
@@ -246,7 +306,9 @@ static uint32_t row_layer(struct model_builder *builder, struct rng *rng, uint32
         return build_softmax(builder, 0);
     if (variant < 3)
         return build_layer_norm(builder, rng, 0, variant == 2);
-    return build_scale(builder, rng, 0, variant - 2);
+    if (variant < 6)
+        return build_scale(builder, rng, 0, variant - 2);
+    return build_l2_norm(builder, 0, variant == 6 ? 1e-12f : 1.5f);
 }
 
 static uint32_t combine_layer(struct model_builder *builder, struct rng *rng, uint32_t rows,
@@ -295,6 +357,26 @@ static uint32_t pooling_layer(struct model_builder *builder, struct rng *rng, ui
     return variant < 4 ? pooled : build_dense(builder, rng, pooled, 7, MODEL_ACT_SIGMOID, true);
 }
 
+static uint32_t attention_layer(struct model_builder *builder, struct rng *rng, uint32_t rows,
+                                uint32_t columns, uint32_t variant)
+{
+    const uint32_t flat = build_reshape(builder, 0, 1, (uint32_t[]){(rows ? rows : 1) * columns});
+    const uint32_t one = build_slice(builder, flat, 0, columns / 2, 1, 1);
+    const float alpha = (float[]){1, -20, 60}[variant];
+    (void)rng;
+    return build_attention(builder, 0, build_activation(builder, one, MODEL_ACT_AFFINE, alpha, 0.5f));
+}
+
+/* Inputs that a mask can meet: relu makes zeros of half of them. */
+static uint32_t mask_layer(struct model_builder *builder, struct rng *rng, uint32_t rows,
+                           uint32_t columns, uint32_t variant)
+{
+    (void)rng, (void)rows, (void)columns;
+    const float beta = variant ? 0.25f : 0;
+    const uint32_t zeros = build_activation(builder, 0, MODEL_ACT_RELU, 0, 0);
+    return build_mask(builder, build_activation(builder, zeros, MODEL_ACT_AFFINE, 1, beta), beta);
+}
+
 Test(exec, frame_and_pooling_layers)
 {
     static const struct {
@@ -303,9 +385,10 @@ Test(exec, frame_and_pooling_layers)
         uint32_t variants;
     } layers[] = {
         {"dense", dense_layer, 12}, {"activation", activation_layer, MODEL_ACT_COUNT},
-        {"row", row_layer, 6},      {"combine", combine_layer, 4},
+        {"row", row_layer, 8},      {"combine", combine_layer, 4},
         {"gain", gain_layer, 2},    {"slice", slice_layer, 6},
         {"reshape", reshape_layer, 2}, {"pooling", pooling_layer, 8},
+        {"attention", attention_layer, 3}, {"mask", mask_layer, 2},
     };
     static const uint32_t columns[] = {17, 1, 33, 2, 3, 7, 8, 15, 16, 31, 64, 70};
     for (size_t l = 0; l < sizeof layers / sizeof *layers; l++)
@@ -314,6 +397,56 @@ Test(exec, frame_and_pooling_layers)
                 check_layer(layers[l].name, layers[l].build, 0, columns[i], variant);
                 check_layer(layers[l].name, layers[l].build, 1 + i % 4, columns[i], variant);
             }
+}
+
+/* What is folded over time goes on from block to block, for items of different lengths. */
+static struct test_model folding_model(void)
+{
+    struct rng rng = {3};
+    struct model_builder *builder = model_builder_create();
+    struct rnn_spec rnn = {.type = MODEL_LSTM, .hidden = 12, .bias = true};
+    uint32_t width = 3, parts[4];
+    model_set_input(builder, NULL, 1, &width);
+    parts[0] = build_pooling(builder, 0, MODEL_MEAN);
+    parts[1] = build_attention(builder, 0, build_dense(builder, &rng, 0, 1, MODEL_ACT_AFFINE, true));
+    rnn.mask = build_mask(builder, build_activation(builder, 0, MODEL_ACT_RELU, 0, 0), 0);
+    uint32_t h = build_recurrent(builder, &rng, 0, &rnn);
+    parts[2] = build_attention(builder, h, build_dense(builder, &rng, h, 1, MODEL_ACT_TANH, true));
+    parts[3] = build_pooling(builder, h, MODEL_MAX);
+    build_combine(builder, MODEL_CONCAT, parts, 4, 0);
+    return test_model_finish(builder, "mean, attention, attention of lstm12, max");
+}
+
+Test(exec, folding_over_blocks)
+{
+    check_model(folding_model(), (size_t[]){1, 255, 256, 257, 700}, 5);
+}
+
+Test(exec, folding_items_of_different_lengths)
+{
+    static const size_t steps[] = {700, 20, 300, 1, 256};
+    enum { N = 5, MOST = 700, IN = 3 };
+    struct test_model model = folding_model();
+    struct session s = session_open(&model, NULL, N, MOST);
+    lstm_item items[N];
+    float *input = test_floats(N * MOST * IN), *alone = test_floats(s.n_out);
+    struct rng rng = {4};
+    random_input(&rng, &model, N * MOST, input);
+    for (size_t i = 0; i < N; i++)
+        items[i] = (lstm_item){.stream = session_stream(&s), .input = input + i * MOST * IN,
+                               .output = test_floats(s.n_out), .steps = steps[i]};
+    session_run_items(&s, items, N);
+    for (size_t i = 0; i < N; i++) {
+        lstm_stream_reset(s.model, items[i].stream);
+        session_run(&s, items[i].stream, items[i].input, steps[i], alone);
+        cr_assert(memcmp(items[i].output, alone, s.n_out * sizeof *alone) == 0, "item %zu", i);
+        free(items[i].output);
+        lstm_stream_destroy(items[i].stream);
+    }
+    free(input);
+    free(alone);
+    session_close(&s);
+    test_model_free(&model);
 }
 
 static struct test_model embedding_model(uint32_t symbols, uint32_t rows, uint32_t width)

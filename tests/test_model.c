@@ -41,9 +41,29 @@ struct bad_case {
 
 static const struct bad_case bad_cases[] = {
     {60, MODEL_DENSE, TYPE, 0, 99},
-    {61, MODEL_LSTM, N_INPUTS, 0, 2},
-    {61, MODEL_GRU, N_INPUTS, 0, 2},
-    {61, MODEL_RNN, N_INPUTS, 0, 2},
+    {61, MODEL_LSTM, N_INPUTS, 0, 3},
+    {61, MODEL_GRU, N_INPUTS, 0, 3},
+    {61, MODEL_RNN, N_INPUTS, 0, 3},
+    {201, MODEL_LSTM, N_INPUTS, 0, 2}, /* a mask of more than one number */
+    {202, MODEL_GRU, N_INPUTS, 0, 2},
+    {203, MODEL_RNN, N_INPUTS, 0, 2},
+    {61, MODEL_MASK, N_INPUTS, 0, 2},
+    {62, MODEL_MASK, N_TENSORS, 0, 1},
+    {64, MODEL_MASK, WORD, 1, 1},
+    {66, MODEL_MASK, ONCE, 0, 1},
+    {130, MODEL_MASK, WORD, 0, NAN_BITS},
+    {130, MODEL_MASK, WORD, 0, INFINITY_BITS},
+    {230, MODEL_MASK, DIM, 0, 2},
+    {230, MODEL_MASK, RANK, 0, 2},
+    {61, MODEL_L2_NORM, N_INPUTS, 0, 2},
+    {62, MODEL_L2_NORM, N_TENSORS, 0, 2},
+    {64, MODEL_L2_NORM, WORD, 1, 1},
+    {66, MODEL_L2_NORM, ONCE, 0, 1},
+    {131, MODEL_L2_NORM, WORD, 0, MINUS_ONE_BITS},
+    {131, MODEL_L2_NORM, WORD, 0, INFINITY_BITS},
+    {231, MODEL_L2_NORM, DIM, 0, 2},
+    {61, MODEL_ATTENTION, N_INPUTS, 0, 1},
+    {254, MODEL_ATTENTION, N_INPUTS, 0, 2},
     {61, MODEL_DENSE, N_INPUTS, 0, 2},
     {61, MODEL_EMBEDDING, N_INPUTS, 0, 2},
     {61, MODEL_ACTIVATION, N_INPUTS, 0, 2},
@@ -261,6 +281,7 @@ static struct draft good_layer(uint32_t type)
         break;
     case MODEL_ACTIVATION: spec->params[0] = MODEL_ACT_ELU; break;
     case MODEL_LAYER_NORM: spec->n_tensors = 2; break;
+    case MODEL_MASK: spec->dims[0] = 1; break;
     case MODEL_SCALE:
         spec->n_tensors = 2;
         want_slot(&draft, 0, 1, (uint32_t[]){WIDTH});
@@ -275,6 +296,7 @@ static struct draft good_layer(uint32_t type)
     case MODEL_RESHAPE: spec->rank = 2, spec->dims[0] = 2, spec->dims[1] = 3; break;
     case MODEL_LAST:
     case MODEL_FIRST:
+    case MODEL_ATTENTION:
     case MODEL_MEAN:
     case MODEL_MAX: spec->once = true; break;
     default: break;
@@ -331,6 +353,7 @@ Test(model, good_layers_open)
         MODEL_LSTM, MODEL_GRU, MODEL_RNN, MODEL_DENSE, MODEL_EMBEDDING, MODEL_ACTIVATION,
         MODEL_SOFTMAX, MODEL_LAYER_NORM, MODEL_ADD, MODEL_MUL, MODEL_CONCAT, MODEL_SLICE,
         MODEL_RESHAPE, MODEL_SCALE, MODEL_LAST, MODEL_MEAN, MODEL_MAX, MODEL_FIRST,
+        MODEL_MASK, MODEL_L2_NORM,
     };
     for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
         struct bad_case good = {0, types[i], NOTHING, 0, 0};

@@ -30,6 +30,8 @@ enum op {
     OP_FMA,
     OP_ONE_MINUS,
     OP_DIV_BY,
+    OP_SCALE_ADD,
+    OP_EXP_BELOW,
     OP_SOFTMAX,
     OP_LAYER_NORM,
     OP_LAYER_NORM_PLAIN,
@@ -57,6 +59,8 @@ static void call(const struct simd_vector_ops *ops, int op, const struct operand
     case OP_FMA: ops->fma(v->a, v->b, v->c, v->out, n); break;
     case OP_ONE_MINUS: ops->one_minus(v->a, v->out, n); break;
     case OP_DIV_BY: ops->div_by(3.0f, v->a, v->out, n); break;
+    case OP_SCALE_ADD: ops->scale_add(-0.75f, v->a, v->b, v->out, n); break;
+    case OP_EXP_BELOW: ops->exp_below(3.0f, v->a, v->out, n); break;
     case OP_SOFTMAX: ops->softmax(v->a, v->out, n); break;
     case OP_LAYER_NORM: ops->layer_norm(1e-5f, v->b, v->c, v->a, v->out, n); break;
     case OP_LAYER_NORM_PLAIN: ops->layer_norm(1e-5f, NULL, NULL, v->a, v->out, n); break;

@@ -39,6 +39,9 @@ LAYERS = {
     "mean": {"once": True},
     "max": {"once": True},
     "first": {"once": True},
+    "mask": {"words": {0: ONE}, "shape": [1]},
+    "l2_norm": {"words": {0: mf.float_bits(1e-12)}},
+    "attention": {"before": "number", "inputs": [0, 1], "once": True},
 }
 
 BOTH = mf.rnn_words(HIDDEN, direction=2)
@@ -58,6 +61,8 @@ def layer_file(kind, words=None, slots=None, n_slots=None, before=None, **change
     layer.update(changes)
     shapes = {**dict(enumerate(layer.pop("slots", []))), **(slots or {})}
     model = mf.Model(input=layer.pop("frame"))
+    usually = layer.pop("before", None)
+    before = before or usually
     if before:
         first, fields = BEFORE[before]
         model.layer(first, [0], **fields)
@@ -76,6 +81,33 @@ def lstm_both(projections, r):
     return layer_file("lstm", words=BOTH, slots=dict(enumerate(slots)), shape=[2 * r])
 
 
+# Masks, and the layers that read one number beside their frames.
+MASKED = {
+    "good-lstm-masked": layer_file("lstm", before="number", inputs=[0, 1]),
+    "good-gru-masked": layer_file("gru", before="number", inputs=[0, 1]),
+    "good-rnn-masked": layer_file("rnn", before="number", inputs=[0, 1]),
+    "F61-mask-two": layer_file("mask", inputs=[0, 0]),
+    "F61-attention-one": layer_file("attention", inputs=[0]),
+    "F62-l2_norm-two": layer_file("l2_norm", slots={0: [WIDTH], 1: [WIDTH]}),
+    "F64-mask-word-1": layer_file("mask", words={1: 1}),
+    "F64-attention-word-0": layer_file("attention", words={0: ONE}),
+    "F66-mask-once": layer_file("mask", once=True),
+    "F66-lstm-mask-once": layer_file("lstm", before="once", inputs=[0, 1]),
+    "F66-attention-every-step": layer_file("attention", once=False),
+    "F66-attention-score-once": layer_file("attention", before="once"),
+    "F130-nan": layer_file("mask", words={0: NAN}),
+    "F130-infinity": layer_file("mask", words={0: INFINITY}),
+    "F131-epsilon-negative": layer_file("l2_norm", words={0: MINUS_ONE}),
+    "F131-epsilon-infinite": layer_file("l2_norm", words={0: INFINITY}),
+    "F201-mask": layer_file("lstm", inputs=[0, 0]),
+    "F202-mask-rank": layer_file("gru", before="matrix", inputs=[0, 1]),
+    "F203-mask": layer_file("rnn", inputs=[0, 0]),
+    "F230-output": layer_file("mask", shape=[WIDTH]),
+    "F231-output": layer_file("l2_norm", shape=[1]),
+    "F254-score": layer_file("attention", before="matrix", inputs=[0, 0]),
+    "F254-output": layer_file("attention", shape=[1]),
+}
+
 FILES = {"good-" + kind: layer_file(kind) for kind in LAYERS}
 FILES.update({
     "good-lstm-projected": lstm_both([[1, HIDDEN], [1, HIDDEN]], 1),
@@ -86,7 +118,7 @@ FILES.update({
     "F60-type-0": layer_file("softmax", type=0),
     "F60-type-99": layer_file("softmax", type=99),
     "F60-type-all-ones": layer_file("softmax", type=mf.NONE),
-    "F61-lstm-two": layer_file("lstm", inputs=[0, 0]),
+    "F61-lstm-three": layer_file("lstm", before="number", inputs=[0, 1, 1]),
     "F61-dense-two": layer_file("dense", inputs=[0, 0]),
     "F61-add-one": layer_file("add", inputs=[0]),
     "F61-concat-one": layer_file("concat", inputs=[0], shape=[WIDTH]),
@@ -182,3 +214,4 @@ FILES.update({
     "F250-output": layer_file("max", shape=[WIDTH, 1]),
     "F253-output": layer_file("first", shape=[2 * WIDTH]),
 })
+FILES.update(MASKED)

@@ -45,7 +45,7 @@ class Maker:
         return value
 
     def recurrent(self, type, value, hidden, direction=FORWARD, flags=0, projection=0, peepholes=False,
-                  initial=False, clip=0.0, activations=None, parameters=(0.0,) * 6):
+                  initial=False, clip=0.0, activations=None, parameters=(0.0,) * 6, mask=None):
         gates = {"lstm": 4, "gru": 3, "rnn": 1}[type]
         state, limit = projection or hidden, 1 / math.sqrt(hidden)
         standard = {"lstm": (1, 2, 2), "gru": (1, 2), "rnn": (2,)}[type]
@@ -59,7 +59,8 @@ class Maker:
                       self.tensor(1, state) if initial else None,
                       self.tensor(1, hidden) if initial and type == "lstm" else None]
         words = model_file.rnn_words(hidden, direction, flags, clip, activations or standard, parameters)
-        return self.put(type, [value], [state * len(slots) // 6], tensors=slots, words=words)
+        inputs = [value] if mask is None else [value, mask]
+        return self.put(type, inputs, [state * len(slots) // 6], tensors=slots, words=words)
 
     def dense(self, value, out, activation="identity", alpha=0.0, beta=0.0, limit=None):
         width = self.widths[value]
@@ -160,6 +161,26 @@ def residual(m):
     m.pool("last", m.recurrent("lstm", both, 10))
 
 
+def mask_of(m, value):
+    """Passes over the frames whose first number is not positive."""
+    first = m.put("slice", [value], [1], words={0: 0, 1: 0, 2: 1, 3: 1})
+    return m.put("mask", [m.put("activation", [first], [1], words={0: ACT["relu"]})], [1])
+
+
+def masked(m):
+    mask = mask_of(m, 0)
+    h = m.recurrent("lstm", 0, 18, initial=True, mask=mask)
+    h = m.recurrent("gru", h, 13, mask=mask)
+    m.recurrent("rnn", m.recurrent("gru", h, 21, flags=RESET_AFTER, mask=mask), 9, mask=mask)
+
+
+def attention(m):
+    h = m.recurrent("lstm", 0, 20, BOTH, mask=mask_of(m, 0))
+    h = m.same("l2_norm", m.recurrent("lstm", h, 11, REVERSE, mask=mask_of(m, 0), projection=5),
+               words={0: model_file.float_bits(1e-12)})
+    m.dense(m.put("attention", [h, m.dense(h, 1, "tanh", limit=9)], [5], once=True), 3)
+
+
 def tiny_numbers(m):
     """Products and states around the smallest normal number, where flushing to zero shows."""
     h = m.dense(0, 19, "leaky_relu", 0.01, limit=1e-30)
@@ -180,6 +201,7 @@ MODELS = {
     "words": (words, 1, 13, None), "every-activation": (every_activation, 6, 9, 8),
     "frame-layers": (frame_layers, 9, 8, 2), "residual": (residual, 6, 11, 2),
     "tiny-numbers": (tiny_numbers, 3, 10, 1e-8), "huge-numbers": (huge_numbers, 2, 10, 1e6),
+    "masked": (masked, 4, 23, 2), "attention": (attention, 3, 29, 2),
 }
 
 
