@@ -24,6 +24,7 @@ enum spec_type {
     SPEC_COUNT,      /* whole number 0 … 2^24 */
     SPEC_BOOL,
     SPEC_NUMBERS,    /* number or list of them */
+    SPEC_COUNTS,     /* SPEC_COUNT or list of them */
     SPEC_NAMES,      /* list of SPEC_NAME */
     SPEC_OBJECT,     /* with the keys `inner` */
     SPEC_MAP,        /* free keys; values as the one row `inner` */
@@ -39,15 +40,20 @@ struct spec_key {
 
 static const char *const takes[] = {"last", "mean", "max", "first", NULL};
 static const char *const module_types[] = {"lstm", "gru", "rnn", "dense", "embedding", "layer_norm",
-                                           NULL};
+                                           "batch_norm", "conv1d", "temporal_conv", NULL};
 static const char *const layer_types[] = {"activation", "softmax", "last", "mean", "max", "first", "add",
-                                          "mul", "concat", "slice", "scale", NULL};
+                                          "mul", "concat", "slice", "scale", "conv1d", "temporal_conv",
+                                          "magnitude", "l2_norm", "transpose", "reshape", "reverse", "delay",
+                                          NULL};
+static const char *const padding_modes[] = {"zeros", "reflect", "replicate", NULL};
 
 static const struct spec_key module_keys[] = {
     {"type", SPEC_WORD, NULL, module_types}, {"activation", SPEC_ACTIVATION, NULL, NULL},
     {"alpha", SPEC_NUMBER, NULL, NULL},      {"beta", SPEC_NUMBER, NULL, NULL},
     {"epsilon", SPEC_NOT_NEGATIVE, NULL, NULL}, {"hidden_size", SPEC_COUNT, NULL, NULL},
-    {"reset_after", SPEC_BOOL, NULL, NULL},  {NULL, SPEC_TEXT, NULL, NULL},
+    {"reset_after", SPEC_BOOL, NULL, NULL},  {"stride", SPEC_COUNT, NULL, NULL},
+    {"dilation", SPEC_COUNT, NULL, NULL},    {"padding", SPEC_COUNTS, NULL, NULL},
+    {"padding_mode", SPEC_WORD, NULL, padding_modes}, {NULL, SPEC_TEXT, NULL, NULL},
 };
 
 static const struct spec_key layer_keys[] = {
@@ -57,16 +63,22 @@ static const struct spec_key layer_keys[] = {
     {"beta", SPEC_NUMBER, NULL, NULL},   {"start", SPEC_COUNT, NULL, NULL},
     {"count", SPEC_COUNT, NULL, NULL},   {"step", SPEC_COUNT, NULL, NULL},
     {"scale", SPEC_NUMBERS, NULL, NULL}, {"shift", SPEC_NUMBERS, NULL, NULL},
-    {NULL, SPEC_TEXT, NULL, NULL},
+    {"axis", SPEC_COUNT, NULL, NULL},    {"axes", SPEC_COUNTS, NULL, NULL},
+    {"shape", SPEC_COUNTS, NULL, NULL},  {"steps", SPEC_COUNT, NULL, NULL},
+    {"stride", SPEC_COUNT, NULL, NULL},  {"dilation", SPEC_COUNT, NULL, NULL},
+    {"padding", SPEC_COUNTS, NULL, NULL}, {"padding_mode", SPEC_WORD, NULL, padding_modes},
+    {"epsilon", SPEC_NOT_NEGATIVE, NULL, NULL}, {NULL, SPEC_TEXT, NULL, NULL},
 };
 
 static const struct spec_key input_keys[] = {
     {"name", SPEC_NAME, NULL, NULL},     {"size", SPEC_COUNT, NULL, NULL},
     {"columns", SPEC_NAMES, NULL, NULL}, {"mean", SPEC_NUMBERS, NULL, NULL},
     {"std", SPEC_NUMBERS, NULL, NULL},   {"scale", SPEC_NUMBERS, NULL, NULL},
-    {"shift", SPEC_NUMBERS, NULL, NULL}, {NULL, SPEC_TEXT, NULL, NULL},
+    {"shift", SPEC_NUMBERS, NULL, NULL}, {"context", SPEC_COUNT, NULL, NULL},
+    {NULL, SPEC_TEXT, NULL, NULL},
 };
 
+static const struct spec_key any_name = {"", SPEC_NAME, NULL, NULL};
 static const struct spec_key any_text = {"", SPEC_TEXT, NULL, NULL};
 static const struct spec_key any_module = {"", SPEC_OBJECT, module_keys, NULL};
 static const struct spec_key any_layer = {"", SPEC_OBJECT, layer_keys, NULL};
@@ -80,7 +92,7 @@ static const struct spec_key root_keys[] = {
     {"order", SPEC_NAMES, NULL, NULL},      {"take", SPEC_WORD, NULL, takes},
     {"take_after", SPEC_NAME, NULL, NULL},  {"residual", SPEC_BOOL, NULL, NULL},
     {"softmax", SPEC_BOOL, NULL, NULL},     {"layers", SPEC_LIST, &any_layer, NULL},
-    {"output", SPEC_NAME, NULL, NULL},
+    {"output", SPEC_NAME, NULL, NULL},      {"rename", SPEC_MAP, &any_name, NULL},
     {NULL, SPEC_TEXT, NULL, NULL},
 };
 
@@ -147,7 +159,7 @@ static void list_keys(const struct spec_key *keys, char *text, size_t n_text)
 static const struct spec_key *find_key(const struct spec_key *keys, const struct path *path,
                                        struct import_error *error)
 {
-    char where[200], known[240];
+    char where[200], known[300];
     for (const struct spec_key *key = keys; key->name; key++)
         if (strcmp(key->name, path->key) == 0)
             return key;
@@ -203,7 +215,7 @@ static bool check_word(const struct spec_key *key, const json_t *value, const st
                        struct import_error *error)
 {
     const char *given = json_string_value(value);
-    char expected[160] = "one of";
+    char expected[320] = "one of";
     for (const char *const *word = key->words; *word; word++) {
         size_t used = strlen(expected);
         if (given && strcmp(given, *word) == 0)
@@ -252,15 +264,18 @@ static bool check_value(const struct spec_key *key, json_t *value, const struct 
                         struct import_error *error)
 {
     static const struct spec_key number = {"", SPEC_NUMBER, NULL, NULL};
-    static const struct spec_key name = {"", SPEC_NAME, NULL, NULL};
+    static const struct spec_key count = {"", SPEC_COUNT, NULL, NULL};
     switch (key->type) {
     case SPEC_OBJECT:
     case SPEC_MAP: return check_members(key, value, path, error);
     case SPEC_LIST: return check_list(key->inner, value, path, error);
-    case SPEC_NAMES: return check_list(&name, value, path, error);
+    case SPEC_NAMES: return check_list(&any_name, value, path, error);
     case SPEC_NUMBERS:
-        return json_is_array(value) ? check_list(&number, value, path, error)
-                                    : check_number(&number, value, path, error);
+    case SPEC_COUNTS: {
+        const struct spec_key *one = key->type == SPEC_COUNTS ? &count : &number;
+        return json_is_array(value) ? check_list(one, value, path, error)
+                                    : check_number(one, value, path, error);
+    }
     case SPEC_WORD: return check_word(key, value, path, error);
     case SPEC_ACTIVATION: return check_activation(value, path, error);
     case SPEC_BOOL: return json_is_boolean(value) || refuse(path, "true or false", error);

@@ -5,6 +5,7 @@
  */
 #include "formats/torch_build.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,26 +23,28 @@ bool torch_out_of_memory(const struct torch_work *work)
 /* A tensor's numbers as f32, malloc'd; NULL and error->text on failure. */
 static float *read_weights(const struct torch_work *work, const struct named_tensor *tensor)
 {
+    size_t n_bytes = (size_t)tensor->count * (named_dtype_bits(tensor->dtype) / 8);
     enum import_dtype dtype = tensor->dtype == NT_F64    ? IMPORT_F64
                               : tensor->dtype == NT_F16  ? IMPORT_F16
                               : tensor->dtype == NT_BF16 ? IMPORT_BF16
                                                          : IMPORT_F32;
     float *numbers = calloc((size_t)tensor->count, sizeof *numbers);
-    if (!numbers) {
-        torch_out_of_memory(work);
-        return NULL;
-    }
-    if (!import_numbers(work->source, tensor->name, dtype, tensor->data, (size_t)tensor->count, numbers,
-                        work->error)) {
-        free(numbers);
-        return NULL;
-    }
-    return numbers;
+    uint8_t *gathered = tensor->strided ? malloc(n_bytes) : NULL;
+    bool good = numbers && (gathered || !tensor->strided) ? true : torch_out_of_memory(work);
+    if (good && gathered)
+        named_tensor_gather(tensor, gathered);
+    good = good && import_numbers(work->source, tensor->name, dtype, gathered ? gathered : tensor->data,
+                                  (size_t)tensor->count, numbers, work->error);
+    free(gathered);
+    if (good)
+        return numbers;
+    free(numbers);
+    return NULL;
 }
 
-static bool add_weights(const struct torch_work *work, const struct named_tensor *tensor, uint32_t *slot_out)
+bool torch_add_weights(const struct torch_work *work, const struct named_tensor *tensor, uint32_t *slot_out)
 {
-    uint32_t dims[2];
+    uint32_t dims[NAMED_MAX_RANK];
     float *numbers;
     *slot_out = MODEL_NONE;
     if (!tensor)
@@ -78,10 +81,14 @@ bool torch_value(const struct torch_work *work, uint32_t value, struct model_val
 
 bool torch_add_layer(struct torch_work *work, struct model_layer_spec *layer)
 {
+    uint64_t size = layer->dims[0];
     uint32_t value;
     json_t *number;
-    if (layer->dims[0] == 0)
-        return import_fail(work->error, "layer '%s': its output would be empty", layer->name);
+    for (uint32_t i = 1; i < layer->rank && size <= MODEL_MAX_FRAME; i++)
+        size *= layer->dims[i];
+    if (size == 0 || size > MODEL_MAX_FRAME)
+        return import_fail(work->error, "layer '%s': its output would %s", layer->name,
+                           size ? "have more than 16777216 numbers" : "be empty");
     if (json_object_get(work->names, layer->name))
         return import_fail(work->error, "layer '%s': there is one of that name already; give a \"name\"",
                            layer->name);
@@ -94,27 +101,48 @@ bool torch_add_layer(struct torch_work *work, struct model_layer_spec *layer)
     return true;
 }
 
-/* The current value must have `size` numbers for the layer called `name`. */
-static bool expect_input(const struct torch_work *work, const char *name, uint32_t size,
-                         struct model_value *value_out)
+bool torch_layer_of(const struct torch_work *work, uint32_t type, const char *name,
+                    struct model_layer_spec *out)
 {
-    if (!torch_value(work, work->current, value_out))
+    struct model_value input;
+    *out = (struct model_layer_spec){.type = type, .name = name, .n_inputs = 1};
+    if (!torch_value(work, work->current, &input))
         return false;
-    if (value_out->size == size)
-        return true;
-    return import_fail(work->error, "'%s' reads %u numbers a step, but '%s' before it gives %zu; if "
-                       "another order is meant, give it with \"order\" or \"layers\" in --spec", name,
-                       size, work->current_name, value_out->size);
+    out->inputs[0] = work->current;
+    out->rank = input.rank;
+    memcpy(out->dims, input.dims, sizeof out->dims);
+    out->once = input.once;
+    return true;
 }
 
-static struct model_layer_spec one_input_layer(const struct torch_work *work, uint32_t type, const char *name,
-                                               const struct model_value *input)
+/* The current frames must be rows of `size` numbers for the layer called `name`. */
+static bool expect_row(const struct torch_work *work, const char *name, uint32_t size)
 {
-    struct model_layer_spec layer = {.type = type, .name = name, .n_inputs = 1, .rank = 1};
-    layer.inputs[0] = work->current;
-    layer.dims[0] = (uint32_t)input->size;
-    layer.once = input->once;
-    return layer;
+    struct model_value value;
+    char shape[TORCH_SHAPE_TEXT];
+    if (!torch_value(work, work->current, &value))
+        return false;
+    if (value.dims[value.rank - 1] == size)
+        return true;
+    if (value.rank == 1)
+        return import_fail(work->error, "'%s' reads %u numbers a step, but '%s' before it gives %zu; if "
+                           "another order is meant, give it with \"order\" or \"layers\" in --spec", name,
+                           size, work->current_name, value.size);
+    return import_fail(work->error, "'%s' reads rows of %u numbers, but the frames of '%s' before it are %s",
+                       name, size, work->current_name, torch_shape_text(&value, shape));
+}
+
+/* The same where the frame must be one row. */
+static bool expect_frame(const struct torch_work *work, const char *name, uint32_t size)
+{
+    struct model_value value;
+    char shape[TORCH_SHAPE_TEXT];
+    if (!expect_row(work, name, size) || !torch_value(work, work->current, &value))
+        return false;
+    if (value.rank == 1)
+        return true;
+    return import_fail(work->error, "'%s' reads frames of one dimension, those of '%s' before it are %s",
+                       name, work->current_name, torch_shape_text(&value, shape));
 }
 
 /* Activation with alpha and beta from a spec object into three parameter words. */
@@ -129,7 +157,7 @@ static void activation_words(const json_t *from, uint32_t *words)
     words[2] = beta ? model_float_bits((float)json_number_value(beta)) : 0;
 }
 
-static bool has_activation(const json_t *from)
+bool torch_has_activation(const json_t *from)
 {
     return json_object_get(from, "activation") || json_object_get(from, "alpha") ||
            json_object_get(from, "beta");
@@ -150,8 +178,7 @@ static const struct activation_row activation_rows[MODEL_ACT_COUNT] = {
     [MODEL_ACT_AFFINE] = {true, true, false, 0, 0},
 };
 
-static bool check_activation(const struct torch_work *work, const json_t *from, const char *name,
-                             uint32_t *words)
+bool torch_activation(const struct torch_work *work, const json_t *from, const char *name, uint32_t *words)
 {
     const json_t *alpha = json_object_get(from, "alpha"), *beta = json_object_get(from, "beta");
     const struct activation_row *row;
@@ -171,11 +198,6 @@ static bool check_activation(const struct torch_work *work, const json_t *from, 
 }
 
 /* ---- modules ------------------------------------------------------------- */
-
-static const json_t *module_hints(const struct torch_work *work, const struct torch_module *module)
-{
-    return json_object_get(json_object_get(work->spec, "modules"), module->prefix);
-}
 
 static bool add_cell(const struct torch_work *work, const struct torch_module *module,
                      const struct torch_cell *tensors, struct import_cell *cell, uint32_t *slots)
@@ -206,7 +228,7 @@ static bool add_cell(const struct torch_work *work, const struct torch_module *m
 static bool add_cells(const struct torch_work *work, const struct torch_module *module, uint32_t index,
                       struct model_layer_spec *layer)
 {
-    const json_t *after = json_object_get(module_hints(work, module), "reset_after");
+    const json_t *after = json_object_get(module->hints, "reset_after");
     char name[300];
     struct import_cell cell = {
         .name = name,
@@ -227,11 +249,11 @@ static bool add_cells(const struct torch_work *work, const struct torch_module *
 static bool set_rnn_activation(const struct torch_work *work, const struct torch_module *module,
                                uint32_t *params)
 {
-    const json_t *hints = module_hints(work, module);
+    const json_t *hints = module->hints;
     uint32_t words[3];
-    if (module->type != MODEL_RNN || !has_activation(hints))
+    if (module->type != MODEL_RNN || !torch_has_activation(hints))
         return true;
-    if (!check_activation(work, hints, torch_module_name(module), words))
+    if (!torch_activation(work, hints, torch_module_name(module), words))
         return false;
     memcpy(params + MODEL_RNN_ACTS, words, sizeof words);
     if (module->n_directions == 2)
@@ -242,17 +264,15 @@ static bool set_rnn_activation(const struct torch_work *work, const struct torch
 static bool add_recurrent_layer(struct torch_work *work, const struct torch_module *module, uint32_t index,
                                 const char *name)
 {
-    const json_t *after = json_object_get(module_hints(work, module), "reset_after");
+    const json_t *after = json_object_get(module->hints, "reset_after");
     uint32_t direction = module->n_directions == 2 ? MODEL_BIDIRECTIONAL : MODEL_FORWARD;
     uint32_t flags = module->type == MODEL_GRU && !json_is_false(after) ? MODEL_FLAG_RESET_AFTER : 0;
-    struct model_value input;
     struct model_layer_spec layer;
-    if (!torch_value(work, work->current, &input))
+    if (!torch_layer_of(work, module->type, name, &layer))
         return false;
-    if (input.once)
+    if (layer.once)
         return spec_fail(work->error, "'%s' needs a frame at each step, but '%s' before it gives one a "
                          "run", name, work->current_name);
-    layer = one_input_layer(work, module->type, name, &input);
     layer.dims[0] = module->output;
     import_rnn_params(layer.params, module->type, module->hidden, direction, flags);
     return set_rnn_activation(work, module, layer.params) && add_cells(work, module, index, &layer) &&
@@ -261,8 +281,7 @@ static bool add_recurrent_layer(struct torch_work *work, const struct torch_modu
 
 static bool add_recurrent(struct torch_work *work, const struct torch_module *module, const char *name)
 {
-    struct model_value input;
-    if (!expect_input(work, name, module->input, &input))
+    if (!expect_frame(work, name, module->input))
         return false;
     for (uint32_t index = 0; index < module->n_layers; index++) {
         char layer_name[300];
@@ -279,40 +298,109 @@ static bool add_recurrent(struct torch_work *work, const struct torch_module *mo
 static bool set_norm(const struct torch_work *work, const struct torch_module *module,
                      struct model_layer_spec *layer)
 {
-    const json_t *epsilon = json_object_get(module_hints(work, module), "epsilon");
+    const json_t *epsilon = json_object_get(module->hints, "epsilon");
     layer->params[0] = model_float_bits(epsilon ? (float)json_number_value(epsilon) : 1e-5f);
     layer->n_tensors = 2;
-    return add_weights(work, module->weight, &layer->tensors[0]) &&
-           add_weights(work, module->bias, &layer->tensors[1]);
+    return torch_add_weights(work, module->weight, &layer->tensors[0]) &&
+           torch_add_weights(work, module->bias, &layer->tensors[1]);
+}
+
+/* A Conv1d with one tap has a third dimension of 1. */
+static bool add_dense_weights(const struct torch_work *work, const struct torch_module *module, uint32_t *slot)
+{
+    struct named_tensor matrix = *module->weight;
+    matrix.rank = 2;
+    return torch_add_weights(work, &matrix, slot);
 }
 
 static bool set_dense(const struct torch_work *work, const struct torch_module *module, const json_t *entry,
                       struct model_layer_spec *layer)
 {
-    const json_t *from = has_activation(entry) ? entry : module_hints(work, module);
+    const json_t *from = torch_has_activation(entry) ? entry : module->hints;
     layer->n_tensors = 2;
-    return check_activation(work, from, layer->name, layer->params) &&
-           add_weights(work, module->weight, &layer->tensors[0]) &&
-           add_weights(work, module->bias, &layer->tensors[1]);
+    return torch_activation(work, from, layer->name, layer->params) &&
+           add_dense_weights(work, module, &layer->tensors[0]) &&
+           torch_add_weights(work, module->bias, &layer->tensors[1]);
+}
+
+/* A batch_norm at rest: (x - mean) / sqrt(variance + epsilon) · weight + bias as one product and one
+ * sum, whose numbers are rounded once. */
+static bool fold_batch_norm(const struct torch_work *work, const struct torch_module *module, float *scale,
+                            float *shift)
+{
+    const json_t *epsilon = json_object_get(module->hints, "epsilon");
+    double least = epsilon ? json_number_value(epsilon) : 1e-5;
+    float *mean = read_weights(work, module->mean), *variance = mean ? read_weights(work, module->variance) : NULL;
+    bool good = variance != NULL;
+    for (uint32_t i = 0; good && i < module->output; i++) {
+        double factor = (double)scale[i] / sqrt((double)variance[i] + least);
+        scale[i] = (float)factor;
+        shift[i] = (float)((double)shift[i] - factor * (double)mean[i]);
+    }
+    free(mean);
+    free(variance);
+    return good && import_clean(work->source, module->prefix, scale, module->output, work->error) &&
+           import_clean(work->source, module->prefix, shift, module->output, work->error);
+}
+
+/* `n` numbers of the tensor, or `otherwise` for each where there is none. */
+static float *read_or_fill(const struct torch_work *work, const struct named_tensor *tensor, uint32_t n,
+                           float otherwise)
+{
+    float *numbers;
+    if (tensor)
+        return read_weights(work, tensor);
+    numbers = calloc(n, sizeof *numbers);
+    if (!numbers)
+        torch_out_of_memory(work);
+    for (uint32_t i = 0; numbers && i < n; i++)
+        numbers[i] = otherwise;
+    return numbers;
+}
+
+static bool set_batch_norm(const struct torch_work *work, const struct torch_module *module,
+                           struct model_layer_spec *layer)
+{
+    uint32_t n = module->output;
+    float *scale = read_or_fill(work, module->weight, n, 1);
+    float *shift = scale ? read_or_fill(work, module->bias, n, 0) : NULL;
+    bool good = shift && fold_batch_norm(work, module, scale, shift);
+    layer->n_tensors = 2;
+    if (good) {
+        char name[300];
+        snprintf(name, sizeof name, "%s.scale", layer->name);
+        layer->tensors[0] = model_add_tensor(work->builder, name, 1, &n, scale);
+        snprintf(name, sizeof name, "%s.shift", layer->name);
+        layer->tensors[1] = model_add_tensor(work->builder, name, 1, &n, shift);
+    }
+    free(scale);
+    free(shift);
+    return good;
+}
+
+static bool set_embedding(const struct torch_work *work, const struct torch_module *module,
+                          struct model_layer_spec *layer)
+{
+    layer->n_tensors = 1;
+    layer->rank = 1;
+    return torch_add_weights(work, module->weight, &layer->tensors[0]);
 }
 
 static bool add_frame_module(struct torch_work *work, const struct torch_module *module, const json_t *entry,
                              const char *name)
 {
-    struct model_value input;
     struct model_layer_spec layer;
-    bool good;
-    if (!expect_input(work, name, module->input, &input))
+    bool good, one_row = module->type == MODEL_EMBEDDING;
+    if (one_row ? !expect_frame(work, name, module->input) : !expect_row(work, name, module->input))
         return false;
-    layer = one_input_layer(work, module->type, name, &input);
-    layer.dims[0] = module->output;
-    if (module->type == MODEL_DENSE) {
-        good = set_dense(work, module, entry, &layer);
-    } else if (module->type == MODEL_LAYER_NORM) {
-        good = set_norm(work, module, &layer);
-    } else {
-        layer.n_tensors = 1;
-        good = add_weights(work, module->weight, &layer.tensors[0]);
+    if (!torch_layer_of(work, module->type, name, &layer))
+        return false;
+    layer.dims[layer.rank - 1] = module->output;
+    switch (module->type) {
+    case MODEL_DENSE: good = set_dense(work, module, entry, &layer); break;
+    case MODEL_LAYER_NORM: good = set_norm(work, module, &layer); break;
+    case MODEL_SCALE: good = set_batch_norm(work, module, &layer); break;
+    default: good = set_embedding(work, module, &layer); break;
     }
     return good && torch_add_layer(work, &layer);
 }
@@ -320,200 +408,19 @@ static bool add_frame_module(struct torch_work *work, const struct torch_module 
 static bool add_module(struct torch_work *work, const struct torch_module *module, const json_t *entry)
 {
     const char *name = json_string_value(json_object_get(entry, "name"));
-    if (has_activation(entry) && module->type != MODEL_DENSE)
+    bool conv = module->type == MODEL_CONV1D;
+    if (torch_has_activation(entry) && module->type != MODEL_DENSE && !conv)
         return spec_fail(work->error, "an activation for the module '%s', which is no dense "
                          "layer; add a layer of type \"activation\"", module->prefix);
     if (!name)
         name = torch_module_name(module);
+    if (conv)
+        return torch_add_conv(work, module, entry, name);
     return torch_is_recurrent(module) ? add_recurrent(work, module, name)
                                       : add_frame_module(work, module, entry, name);
 }
 
-/* ---- layers without weights ---------------------------------------------- */
-
-static bool add_plain(struct torch_work *work, const json_t *entry, uint32_t type, const char *name)
-{
-    struct model_value input;
-    struct model_layer_spec layer;
-    (void)entry;
-    if (!torch_value(work, work->current, &input))
-        return false;
-    layer = one_input_layer(work, type, name, &input);
-    return torch_add_layer(work, &layer);
-}
-
-static bool add_take(struct torch_work *work, const json_t *entry, uint32_t type, const char *name)
-{
-    struct model_value input;
-    struct model_layer_spec layer;
-    (void)entry;
-    if (!torch_value(work, work->current, &input))
-        return false;
-    if (input.once)
-        return spec_fail(work->error, "'%s' takes one frame of a run, but '%s' before it gives only "
-                         "one", name, work->current_name);
-    layer = one_input_layer(work, type, name, &input);
-    layer.once = true;
-    return torch_add_layer(work, &layer);
-}
-
-static bool add_activation(struct torch_work *work, const json_t *entry, uint32_t type, const char *name)
-{
-    struct model_value input;
-    struct model_layer_spec layer;
-    if (!json_object_get(entry, "activation"))
-        return spec_fail(work->error, "'%s' of type \"activation\" needs an \"activation\"", name);
-    if (!torch_value(work, work->current, &input))
-        return false;
-    layer = one_input_layer(work, type, name, &input);
-    return check_activation(work, entry, name, layer.params) && torch_add_layer(work, &layer);
-}
-
-static uint32_t count_of(const json_t *entry, const char *key, uint32_t otherwise)
-{
-    const json_t *value = json_object_get(entry, key);
-    return value ? (uint32_t)json_integer_value(value) : otherwise;
-}
-
-static bool add_slice(struct torch_work *work, const json_t *entry, uint32_t type, const char *name)
-{
-    uint32_t start = count_of(entry, "start", 0), count = count_of(entry, "count", 0);
-    uint32_t step = count_of(entry, "step", 1);
-    struct model_value input;
-    struct model_layer_spec layer;
-    if (!torch_value(work, work->current, &input))
-        return false;
-    if (count == 0 || step == 0 || start + (uint64_t)(count - 1) * step >= input.size)
-        return spec_fail(work->error, "'%s' takes %u numbers from %u on in steps of %u, but '%s' "
-                         "has %zu; \"count\" and \"step\" must be 1 or more", name, count, start, step,
-                         work->current_name, input.size);
-    layer = one_input_layer(work, type, name, &input);
-    layer.params[1] = start;
-    layer.params[2] = count;
-    layer.params[3] = step;
-    layer.dims[0] = count;
-    return torch_add_layer(work, &layer);
-}
-
-bool torch_add_row(const struct torch_work *work, const json_t *value, const char *name, uint32_t n,
-                    uint32_t *slot_out)
-{
-    float *row;
-    bool good;
-    *slot_out = MODEL_NONE;
-    if (!value)
-        return true;
-    row = spec_numbers(value, name, n, work->error);
-    if (!row)
-        return false;
-    good = import_clean(work->source, name, row, n, work->error);
-    *slot_out = good ? model_add_tensor(work->builder, name, 1, &n, row) : MODEL_NONE;
-    free(row);
-    return good;
-}
-
-static bool add_scale(struct torch_work *work, const json_t *entry, uint32_t type, const char *name)
-{
-    const json_t *scale = json_object_get(entry, "scale"), *shift = json_object_get(entry, "shift");
-    struct model_value input;
-    struct model_layer_spec layer;
-    if (!scale && !shift)
-        return spec_fail(work->error, "'%s' of type \"scale\" needs \"scale\", \"shift\" or both",
-                         name);
-    if (!torch_value(work, work->current, &input))
-        return false;
-    layer = one_input_layer(work, type, name, &input);
-    layer.n_tensors = 2;
-    return torch_add_row(work, scale, "scale", (uint32_t)input.size, &layer.tensors[0]) &&
-           torch_add_row(work, shift, "shift", (uint32_t)input.size, &layer.tensors[1]) &&
-           torch_add_layer(work, &layer);
-}
-
-/* The values that "inputs" names. */
-static bool read_inputs(const struct torch_work *work, const json_t *names, const char *name,
-                        struct model_layer_spec *layer)
-{
-    size_t i;
-    json_t *input;
-    if (json_array_size(names) < 2 || json_array_size(names) > MODEL_MAX_INPUTS)
-        return spec_fail(work->error, "'%s' needs 2 to %d \"inputs\"", name, MODEL_MAX_INPUTS);
-    json_array_foreach(names, i, input) {
-        const json_t *value = json_object_get(work->names, json_string_value(input));
-        if (!value)
-            return spec_fail(work->error, "'%s': no layer before it is named '%s'", name,
-                             json_string_value(input));
-        layer->inputs[layer->n_inputs++] = (uint32_t)json_integer_value(value);
-    }
-    return true;
-}
-
-/* Whether frame `i` of `n` may join the first one: add and mul take equal frames, or two of
- * which the second is one number. */
-static bool fits(uint32_t type, const struct model_value *first, const struct model_value *other,
-                 uint32_t n)
-{
-    if (first->once != other->once)
-        return false;
-    return type == MODEL_CONCAT || first->size == other->size || (n == 2 && other->size == 1);
-}
-
-static bool add_joint(struct torch_work *work, const json_t *entry, uint32_t type, const char *name)
-{
-    struct model_layer_spec layer = {.type = type, .name = name, .rank = 1};
-    struct model_value first, other;
-    uint64_t sum = 0;
-    if (!read_inputs(work, json_object_get(entry, "inputs"), name, &layer) ||
-        !torch_value(work, layer.inputs[0], &first))
-        return false;
-    for (uint32_t i = 0; i < layer.n_inputs; i++) {
-        if (!torch_value(work, layer.inputs[i], &other))
-            return false;
-        if (!fits(type, &first, &other, layer.n_inputs))
-            return spec_fail(work->error, "'%s': input %u gives %zu numbers %s, the first one %zu "
-                             "%s", name, i, other.size, other.once ? "a run" : "a step", first.size,
-                             first.once ? "a run" : "a step");
-        sum += other.size;
-    }
-    if (type == MODEL_CONCAT && sum > MODEL_MAX_FRAME)
-        return spec_fail(work->error, "'%s' would give more than %d numbers", name,
-                         MODEL_MAX_FRAME);
-    layer.dims[0] = type == MODEL_CONCAT ? (uint32_t)sum : (uint32_t)first.size;
-    layer.once = first.once;
-    return torch_add_layer(work, &layer);
-}
-
-struct layer_row {
-    const char *name;
-    uint32_t type;
-    bool joint; /* reads several inputs */
-    bool (*add)(struct torch_work *work, const json_t *entry, uint32_t type, const char *name);
-    const char *keys[4]; /* that mean something to it, besides type, name, inputs */
-};
-
-static const struct layer_row layer_rows[] = {
-    {"activation", MODEL_ACTIVATION, false, add_activation, {"activation", "alpha", "beta", NULL}},
-    {"softmax", MODEL_SOFTMAX, false, add_plain, {NULL}},
-    {"last", MODEL_LAST, false, add_take, {NULL}},
-    {"mean", MODEL_MEAN, false, add_take, {NULL}},
-    {"max", MODEL_MAX, false, add_take, {NULL}},
-    {"first", MODEL_FIRST, false, add_take, {NULL}},
-    {"add", MODEL_ADD, true, add_joint, {NULL}},
-    {"mul", MODEL_MUL, true, add_joint, {NULL}},
-    {"concat", MODEL_CONCAT, true, add_joint, {NULL}},
-    {"slice", MODEL_SLICE, false, add_slice, {"start", "count", "step", NULL}},
-    {"scale", MODEL_SCALE, false, add_scale, {"scale", "shift", NULL}},
-};
-
-static const struct layer_row module_row = {"module", 0, false, NULL,
-                                            {"activation", "alpha", "beta", NULL}};
-
-static const struct layer_row *find_row(const char *type)
-{
-    for (size_t i = 0; i < sizeof layer_rows / sizeof *layer_rows; i++)
-        if (strcmp(layer_rows[i].name, type) == 0)
-            return &layer_rows[i];
-    return NULL;
-}
+/* ---- entries of "layers" ------------------------------------------------- */
 
 static bool is_one_of(const char *key, const char *const *keys)
 {
@@ -521,20 +428,6 @@ static bool is_one_of(const char *key, const char *const *keys)
         if (strcmp(key, *keys) == 0)
             return true;
     return false;
-}
-
-static bool check_entry_keys(const struct torch_work *work, json_t *entry, size_t index,
-                             const struct layer_row *row)
-{
-    static const char *const always[] = {"type", "module", "name", "inputs", NULL};
-    const char *key;
-    json_t *unused;
-    json_object_foreach(entry, key, unused) {
-        if (!is_one_of(key, always) && !is_one_of(key, row->keys))
-            return spec_fail(work->error, "$.layers[%zu].%s: means nothing to a %s layer", index,
-                             key, row->name);
-    }
-    return true;
 }
 
 /* Make the one input that "inputs" names the current value. */
@@ -555,31 +448,55 @@ static bool choose_input(struct torch_work *work, const json_t *inputs, size_t i
     return true;
 }
 
+/* What "module" and "type" say together: a conv's type may stand beside its module. */
+static const struct torch_layer_type *entry_type(const json_t *entry)
+{
+    static const struct torch_layer_type module_type = {"module", 0, false, NULL,
+                                                        {"activation", "alpha", "beta", NULL}};
+    static const struct torch_layer_type conv_type = {"conv", 0, false, NULL, {NULL}};
+    const char *type = json_string_value(json_object_get(entry, "type"));
+    bool conv = type && (strcmp(type, "conv1d") == 0 || strcmp(type, "temporal_conv") == 0);
+    if (json_object_get(entry, "module"))
+        return conv ? &conv_type : type ? NULL : &module_type;
+    return type ? torch_layer_type(type) : NULL;
+}
+
+static bool check_entry_keys(const struct torch_work *work, json_t *entry, size_t index,
+                             const struct torch_layer_type *row, const struct torch_module *module)
+{
+    static const char *const always[] = {"type", "module", "name", "inputs", NULL};
+    static const char *const of_conv[] = {"activation", "alpha", "beta", "stride", "dilation", "padding",
+                                          "padding_mode", NULL};
+    bool conv = module && module->type == MODEL_CONV1D;
+    const char *key;
+    json_t *unused;
+    json_object_foreach(entry, key, unused) {
+        if (!is_one_of(key, always) && !is_one_of(key, row->keys) && !(conv && is_one_of(key, of_conv)))
+            return spec_fail(work->error, "$.layers[%zu].%s: means nothing to a %s layer", index,
+                             key, row->name);
+    }
+    return true;
+}
+
 bool torch_add_entry(struct torch_work *work, json_t *entry, size_t index)
 {
     const char *prefix = json_string_value(json_object_get(entry, "module"));
-    const char *type = json_string_value(json_object_get(entry, "type"));
     const char *name = json_string_value(json_object_get(entry, "name"));
     const json_t *inputs = json_object_get(entry, "inputs");
-    const struct layer_row *row = prefix ? &module_row : type ? find_row(type) : NULL;
+    const struct torch_layer_type *row = entry_type(entry);
     const struct torch_module *module = prefix ? torch_modules_get(work->modules, prefix) : NULL;
     char numbered[40];
-    if (!prefix == !type || !row)
-        return spec_fail(work->error, "$.layers[%zu]: expected either \"module\" or \"type\"",
-                         index);
+    if (!row)
+        return spec_fail(work->error, "$.layers[%zu]: expected either \"module\" or \"type\"; only conv1d and "
+                         "temporal_conv take both", index);
     if (prefix && !module)
         return spec_fail(work->error, "$.layers[%zu].module: the file has no module '%s'", index,
                          prefix);
-    if (!check_entry_keys(work, entry, index, row) ||
+    if (!check_entry_keys(work, entry, index, row, module) ||
         (!row->joint && !choose_input(work, inputs, index)))
         return false;
     if (module)
         return add_module(work, module, entry);
     snprintf(numbered, sizeof numbered, "%s_%zu", row->name, index);
     return row->add(work, entry, row->type, name ? name : numbered);
-}
-
-bool torch_add_softmax(struct torch_work *work)
-{
-    return add_plain(work, NULL, MODEL_SOFTMAX, "softmax");
 }

@@ -6,6 +6,7 @@
 #include "formats/torch_model.h"
 
 #include <ctype.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,13 +14,16 @@
 #include "formats/spec.h"
 #include "formats/torch_build.h"
 #include "formats/torch_modules.h"
+#include "formats/torch_names.h"
 
 /* ---- the list of layers when the spec has none --------------------------- */
 
-static bool append(const struct torch_work *work, json_t *layers, const char *key, const char *value)
+/* A module, and what the file says runs right behind it. */
+static bool append(const struct torch_work *work, json_t *layers, const char *prefix)
 {
-    json_t *entry = json_pack("{s:s}", key, value);
-    if (!entry || json_array_append_new(layers, entry))
+    json_t *behind = json_object_get(json_object_get(work->facts, "behind"), prefix);
+    json_t *entry = json_pack("{s:s}", "module", prefix);
+    if (!entry || json_array_append_new(layers, entry) || (behind && json_array_extend(layers, behind)))
         return torch_out_of_memory(work);
     return true;
 }
@@ -38,7 +42,15 @@ static bool numbered_alike(const char *a, const char *b)
 
 static bool is_frame_module(const struct torch_module *module)
 {
-    return module->type == MODEL_DENSE || module->type == MODEL_LAYER_NORM;
+    return module->type != MODEL_EMBEDDING && !torch_is_recurrent(module);
+}
+
+/* Whether its place does not follow from what it is. (A convolution of unknown kind has more to be
+ * asked about than its place.) */
+static bool is_placeless(const struct torch_module *module)
+{
+    bool unknown = module->type == MODEL_CONV1D && !json_object_get(module->hints, "type");
+    return is_frame_module(module) && module->type != MODEL_DENSE && !unknown;
 }
 
 /* Names tell the order of dense layers and layer_norms when they are numbered alike. Dense
@@ -46,20 +58,22 @@ static bool is_frame_module(const struct torch_module *module)
 static bool check_order_by_name(const struct torch_work *work)
 {
     const struct torch_module *last = NULL;
-    bool numbered = true, norm = false;
+    const struct torch_module *placeless = NULL;
+    bool numbered = true;
     size_t n_frame = 0;
     for (size_t i = 0; i < work->modules->n_modules; i++) {
         const struct torch_module *module = &work->modules->modules[i];
         if (!is_frame_module(module))
             continue;
-        norm |= module->type == MODEL_LAYER_NORM;
+        if (is_placeless(module))
+            placeless = module;
         numbered = numbered && (!last || numbered_alike(last->prefix, module->prefix));
         last = module;
         n_frame++;
     }
-    if (norm && !(numbered && n_frame > 1))
-        return import_fail(work->error, "the place of a layer_norm does not follow from its name; give "
-                           "all modules in \"order\" in --spec");
+    if (placeless && !(numbered && n_frame > 1))
+        return import_fail(work->error, "the place of a %s does not follow from its name; give "
+                           "all modules in \"order\" in --spec", torch_type_name(placeless));
     if (!numbered)
         import_note(work->source, "dense layers run in the order of their names; give \"order\" in --spec "
                     "if it is another");
@@ -74,7 +88,7 @@ static bool append_kind(const struct torch_work *work, json_t *layers,
         if (!wanted(module))
             continue;
         ++*n_out;
-        if (!append(work, layers, "module", module->prefix))
+        if (!append(work, layers, module->prefix))
             return false;
     }
     return true;
@@ -109,10 +123,42 @@ static bool order_by_spec(const struct torch_work *work, const json_t *order, js
         if (!torch_modules_get(work->modules, json_string_value(prefix)))
             return spec_fail(work->error, "$.order[%zu]: the file has no module '%s'", i,
                              json_string_value(prefix));
-        if (!append(work, layers, "module", json_string_value(prefix)))
+        if (!append(work, layers, json_string_value(prefix)))
             return false;
     }
     return true;
+}
+
+/* Files that keep the order of definition: nearly always that of use, but who knows. */
+static bool order_by_definition(const struct torch_work *work, const json_t *order, json_t *layers)
+{
+    size_t i, used = 0;
+    json_t *prefix;
+    char list[300] = "";
+    json_array_foreach(order, i, prefix) {
+        const char *text = json_string_value(prefix);
+        if (!torch_modules_get(work->modules, text))
+            continue; /* in "ignore" */
+        if (!append(work, layers, text))
+            return false;
+        if (used < sizeof list)
+            used += (size_t)snprintf(list + used, sizeof list - used, "%s%s", used ? ", " : "",
+                                     *text ? text : "(no name)");
+    }
+    if (work->modules->n_modules > 1)
+        import_note(work->source, "modules run in the order of their definition: %s; give \"order\" in --spec if it "
+                    "is another", list);
+    return true;
+}
+
+/* A layer that the file names but does not place cannot be left out. */
+static bool check_unplaced(const struct torch_work *work)
+{
+    const json_t *unplaced = json_object_get(work->facts, "unplaced");
+    if (json_array_size(unplaced) == 0)
+        return true;
+    return import_fail(work->error, "%s: where it runs is not in the file; give \"layers\" in --spec",
+                       json_string_value(json_array_get(unplaced, 0)));
 }
 
 /* Where "take" goes: behind the module of "take_after", else the last recurrent one, else
@@ -126,7 +172,9 @@ static bool take_place(const struct torch_work *work, const json_t *layers, size
     *place_out = n;
     json_array_foreach(layers, i, entry) {
         const char *prefix = json_string_value(json_object_get(entry, "module"));
-        const struct torch_module *module = torch_modules_get(work->modules, prefix);
+        const struct torch_module *module = prefix ? torch_modules_get(work->modules, prefix) : NULL;
+        if (!module)
+            continue;
         if (after ? strcmp(prefix, after) == 0 : torch_is_recurrent(module)) {
             *place_out = i + 1;
             found = true;
@@ -154,7 +202,12 @@ static bool insert_take(const struct torch_work *work, json_t *layers)
 static bool make_layers(const struct torch_work *work, json_t *layers)
 {
     const json_t *order = json_object_get(work->spec, "order");
-    bool good = order ? order_by_spec(work, order, layers) : order_by_name(work, layers);
+    const json_t *defined = json_object_get(work->facts, "order");
+    bool good = check_unplaced(work);
+    if (good && order)
+        good = order_by_spec(work, order, layers);
+    else if (good)
+        good = defined ? order_by_definition(work, defined, layers) : order_by_name(work, layers);
     return good && insert_take(work, layers);
 }
 
@@ -198,11 +251,15 @@ static const struct torch_module *first_module(const struct torch_work *work, co
 static bool input_size(const struct torch_work *work, const struct torch_module *first,
                        uint32_t *size_out)
 {
-    const json_t *size = json_object_get(json_object_get(work->spec, "input"), "size");
+    const json_t *input = json_object_get(work->spec, "input"), *size = json_object_get(input, "size");
+    json_int_t context = json_integer_value(json_object_get(input, "context"));
+    if (!size && first && context >= first->input)
+        return spec_fail(work->error, "$.input.context: %lld of the %u numbers that '%s' reads; expected fewer",
+                         (long long)context, first->input, first->prefix);
     if (!size && !first)
         return import_fail(work->error, "no layer with weights was found; expected names like "
                            "'lstm.weight_ih_l0' and 'fc.weight'");
-    *size_out = size ? (uint32_t)json_integer_value(size) : first->input;
+    *size_out = size ? (uint32_t)json_integer_value(size) : first->input - (uint32_t)context;
     if (*size_out == 0)
         return spec_fail(work->error, "$.input.size: 0, expected 1 or more");
     return true;
@@ -259,6 +316,7 @@ static bool add_normalisation(struct torch_work *work, uint32_t n)
     const json_t *scale = json_object_get(input, "scale"), *shift = json_object_get(input, "shift");
     struct model_layer_spec layer = {
         .type = MODEL_SCALE, .name = "input_scaled", .n_inputs = 1, .n_tensors = 2, .rank = 1};
+    layer.inputs[0] = work->current;
     layer.dims[0] = n;
     if (json_object_get(input, "mean") || json_object_get(input, "std")) {
         if (!normalise_by_mean(work, input, n, layer.tensors))
@@ -271,6 +329,32 @@ static bool add_normalisation(struct torch_work *work, uint32_t n)
         return true;
     }
     return torch_add_layer(work, &layer);
+}
+
+/* "context": the last numbers of the frame before, then the frame. */
+static bool add_context(struct torch_work *work, uint32_t *size)
+{
+    const json_t *given = json_object_get(json_object_get(work->spec, "input"), "context");
+    uint32_t n = (uint32_t)json_integer_value(given);
+    struct model_layer_spec end = {.type = MODEL_SLICE, .name = "input_end", .n_inputs = 1, .rank = 1};
+    struct model_layer_spec late = {.type = MODEL_DELAY, .name = "input_before", .n_inputs = 1, .rank = 1};
+    struct model_layer_spec both = {.type = MODEL_CONCAT, .name = "input_context", .n_inputs = 2, .rank = 1};
+    if (!given)
+        return true;
+    if (n == 0 || n > *size)
+        return spec_fail(work->error, "$.input.context: %u of frames of %u numbers; expected 1 to %u", n, *size,
+                         *size);
+    end.params[1] = *size - n;
+    end.params[2] = end.dims[0] = late.dims[0] = n;
+    end.params[3] = late.params[0] = 1;
+    both.dims[0] = *size += n;
+    if (!torch_add_layer(work, &end))
+        return false;
+    late.inputs[0] = work->current;
+    if (!torch_add_layer(work, &late))
+        return false;
+    both.inputs[0] = work->current;
+    return torch_add_layer(work, &both);
 }
 
 static bool is_normalised(const json_t *input)
@@ -294,7 +378,7 @@ static bool add_input(struct torch_work *work, const json_t *layers)
     if (json_object_set_new(work->names, "input", json_integer(0)))
         return torch_out_of_memory(work);
     work->current_name = "input";
-    return add_normalisation(work, size);
+    return add_context(work, &size) && add_normalisation(work, size);
 }
 
 /* "residual": the first numbers of the model's input, as it came in, are added to the
@@ -370,19 +454,34 @@ static bool build_from_modules(struct torch_work *work)
     return good;
 }
 
-bool torch_import(const struct import_source *source, const struct named_tensors *tensors,
-                  const json_t *spec, struct model_builder *builder, struct import_error *error)
+static bool import_renamed(const struct import_source *source, const struct named_tensors *tensors,
+                           const json_t *spec, struct model_builder *builder, struct import_error *error)
 {
     struct torch_modules modules;
     struct torch_work work = {.source = source, .builder = builder, .error = error, .spec = spec,
-                        .modules = &modules};
+                              .facts = tensors->facts, .modules = &modules};
     bool good;
-    if (json_object_get(spec, "output"))
-        return spec_fail(error, "$.output: chooses an output of an ONNX graph; here the last layer "
-                         "is the output");
     if (!torch_modules_find(tensors, spec, &modules, error))
         return false;
     good = build_from_modules(&work);
     torch_modules_free(&modules);
+    return good;
+}
+
+bool torch_import(const struct import_source *source, const struct named_tensors *tensors,
+                  const json_t *spec, struct model_builder *builder, struct import_error *error)
+{
+    const json_t *rename = json_object_get(spec, "rename");
+    struct named_tensors renamed;
+    bool good;
+    if (json_object_get(spec, "output"))
+        return spec_fail(error, "$.output: chooses an output of an ONNX graph; here the last layer "
+                         "is the output");
+    if (!rename)
+        return import_renamed(source, tensors, spec, builder, error);
+    if (!torch_rename(tensors, rename, &renamed, error))
+        return false;
+    good = import_renamed(source, &renamed, spec, builder, error);
+    named_tensors_free(&renamed);
     return good;
 }

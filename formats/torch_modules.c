@@ -25,6 +25,11 @@ struct part {
     const struct named_tensor *tensor;
 };
 
+/* What is known of modules besides their tensors; both may be NULL. */
+struct sources {
+    const json_t *spec, *facts;
+};
+
 /* Parts of one prefix. */
 struct group {
     const struct part *parts;
@@ -71,6 +76,8 @@ const char *torch_module_name(const struct torch_module *module)
     case MODEL_RNN: return "rnn";
     case MODEL_DENSE: return "dense";
     case MODEL_EMBEDDING: return "embedding";
+    case MODEL_SCALE: return "batch_norm";
+    case MODEL_CONV1D: return "conv";
     default: return "layer_norm";
     }
 }
@@ -102,11 +109,15 @@ static bool read_suffix(const char *suffix, struct part *part)
 
 static void read_role(const char *base, struct part *part)
 {
+    static const char *const names[] = {
+        [TORCH_WEIGHT] = "weight",         [TORCH_BIAS] = "bias",
+        [TORCH_MEAN] = "running_mean",     [TORCH_VARIANCE] = "running_var",
+        [TORCH_TRACKED] = "num_batches_tracked",
+    };
     part->role = TORCH_OTHER;
-    if (strcmp(base, "weight") == 0)
-        part->role = TORCH_WEIGHT;
-    if (strcmp(base, "bias") == 0)
-        part->role = TORCH_BIAS;
+    for (unsigned role = TORCH_WEIGHT; role <= TORCH_TRACKED; role++)
+        if (strcmp(base, names[role]) == 0)
+            part->role = (enum torch_role)role;
     for (unsigned role = TORCH_W_IH; role <= TORCH_W_HR; role++) {
         size_t n = strlen(cell_names[role]);
         if (strncmp(base, cell_names[role], n) == 0 && read_suffix(base + n, part))
@@ -312,8 +323,9 @@ static bool read_embedding(struct torch_module *module, struct import_error *err
 static bool read_dense(struct torch_module *module, struct import_error *error)
 {
     const struct named_tensor *weight = module->weight;
+    bool one_tap = weight->rank == 3 && weight->dims[2] == 1; /* nn.Conv1d(…, 1) is a dense layer */
     module->type = MODEL_DENSE;
-    if (weight->rank != 2)
+    if (weight->rank != 2 && !one_tap)
         return refuse_tensor(weight, "a dense layer's weight has two dimensions; other layers are not "
                              "known by their names", error);
     module->input = (uint32_t)weight->dims[1];
@@ -334,39 +346,85 @@ static bool read_norm(struct torch_module *module, bool by_spec, struct import_e
     return !module->bias || expect_shape(module->bias, weight->dims[0], 0, error);
 }
 
+static bool read_conv(struct torch_module *module, struct import_error *error)
+{
+    const struct named_tensor *weight = module->weight;
+    module->type = MODEL_CONV1D;
+    if (weight->rank != 3)
+        return refuse_tensor(weight, "a convolution's weight has three dimensions", error);
+    module->input = (uint32_t)weight->dims[1];
+    module->output = (uint32_t)weight->dims[0];
+    return !module->bias || expect_shape(module->bias, weight->dims[0], 0, error);
+}
+
+static bool read_batch_norm(struct torch_module *module, struct import_error *error)
+{
+    const struct named_tensor *mean = module->mean;
+    module->type = MODEL_SCALE;
+    if (!mean || !module->variance)
+        return refuse_tensor(mean ? mean : module->variance, "a batch_norm has both running_mean and "
+                             "running_var", error);
+    if (mean->rank != 1)
+        return refuse_tensor(mean, "a batch_norm's mean has one dimension", error);
+    module->input = module->output = (uint32_t)mean->dims[0];
+    return expect_shape(module->variance, mean->dims[0], 0, error) &&
+           (!module->weight || expect_shape(module->weight, mean->dims[0], 0, error)) &&
+           (!module->bias || expect_shape(module->bias, mean->dims[0], 0, error));
+}
+
+static bool place_frame_tensors(struct torch_module *module, const struct group *group,
+                                struct import_error *error)
+{
+    const struct named_tensor *tracked = NULL;
+    for (size_t i = 0; i < group->n_parts; i++) {
+        const struct part *part = &group->parts[i];
+        switch (part->role) {
+        case TORCH_WEIGHT: module->weight = part->tensor; break;
+        case TORCH_BIAS: module->bias = part->tensor; break;
+        case TORCH_MEAN: module->mean = part->tensor; break;
+        case TORCH_VARIANCE: module->variance = part->tensor; break;
+        case TORCH_TRACKED: tracked = part->tensor; break;
+        default:
+            return refuse_tensor(part->tensor, "not part of any layer known here; if the model works "
+                                 "without it, list it under \"ignore\" in --spec", error);
+        }
+    }
+    if (tracked && !module->mean)
+        return refuse_tensor(tracked, "belongs to a batch_norm, but there is no running_mean beside it; if the "
+                             "model works without it, list it under \"ignore\" in --spec", error);
+    if (!module->weight && !module->mean && !module->variance)
+        return refuse_tensor(module->bias, "a bias without a weight of the same name", error);
+    return true;
+}
+
 static bool read_frame_module(struct torch_module *module, const char *type,
                               const struct group *group, struct import_error *error)
 {
-    for (size_t i = 0; i < group->n_parts; i++) {
-        const struct part *part = &group->parts[i];
-        if (part->role == TORCH_WEIGHT)
-            module->weight = part->tensor;
-        else if (part->role == TORCH_BIAS)
-            module->bias = part->tensor;
-        else
-            return refuse_tensor(part->tensor, "not part of any layer known here; if the model works "
-                                 "without it, list it under \"ignore\" in --spec", error);
-    }
-    if (!module->weight)
-        return refuse_tensor(module->bias, "a bias without a weight of the same name", error);
+    if (!place_frame_tensors(module, group, error))
+        return false;
+    if (module->mean || module->variance)
+        return read_batch_norm(module, error);
     if (type ? strcmp(type, "embedding") == 0
              : module->weight->rank == 2 && looks_like_embedding(module->prefix))
         return read_embedding(module, error);
     if (type ? strcmp(type, "layer_norm") == 0 : module->weight->rank == 1)
         return read_norm(module, type != NULL, error);
+    if (type ? strcmp(type, "conv1d") == 0 || strcmp(type, "temporal_conv") == 0 : module->weight->rank == 3)
+        return read_conv(module, error);
     return read_dense(module, error);
 }
 
 /* ---- what the spec says of a module -------------------------------------- */
 
-static const char *type_word(uint32_t type)
+const char *torch_type_name(const struct torch_module *module)
 {
     static const struct { uint32_t type; const char *word; } rows[] = {
         {MODEL_LSTM, "lstm"},   {MODEL_GRU, "gru"},             {MODEL_RNN, "rnn"},
         {MODEL_DENSE, "dense"}, {MODEL_EMBEDDING, "embedding"}, {MODEL_LAYER_NORM, "layer_norm"},
+        {MODEL_SCALE, "batch_norm"}, {MODEL_CONV1D, "conv1d"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-        if (rows[i].type == type)
+        if (rows[i].type == module->type)
             return rows[i].word;
     return "unknown";
 }
@@ -376,9 +434,12 @@ static bool hint_applies(const char *key, uint32_t type)
 {
     bool recurrent = import_gate_count(type) != 0;
     if (strcmp(key, "activation") == 0 || strcmp(key, "alpha") == 0 || strcmp(key, "beta") == 0)
-        return type == MODEL_DENSE || type == MODEL_RNN;
+        return type == MODEL_DENSE || type == MODEL_RNN || type == MODEL_CONV1D;
     if (strcmp(key, "epsilon") == 0)
-        return type == MODEL_LAYER_NORM;
+        return type == MODEL_LAYER_NORM || type == MODEL_SCALE;
+    if (strcmp(key, "stride") == 0 || strcmp(key, "dilation") == 0 || strcmp(key, "padding") == 0 ||
+        strcmp(key, "padding_mode") == 0)
+        return type == MODEL_CONV1D;
     if (strcmp(key, "hidden_size") == 0)
         return recurrent;
     if (strcmp(key, "reset_after") == 0)
@@ -386,17 +447,19 @@ static bool hint_applies(const char *key, uint32_t type)
     return true;
 }
 
-static bool check_hints(const struct torch_module *module, json_t *hints, struct import_error *error)
+static bool check_hints(const struct torch_module *module, struct import_error *error)
 {
+    json_t *hints = module->hints;
     const char *type = json_string_value(json_object_get(hints, "type")), *key;
     json_t *hidden = json_object_get(hints, "hidden_size"), *unused;
-    if (type && strcmp(type, type_word(module->type)) != 0)
+    bool conv = module->type == MODEL_CONV1D && type && strcmp(type, "temporal_conv") == 0;
+    if (type && !conv && strcmp(type, torch_type_name(module)) != 0)
         return spec_fail(error, "$.modules.%s.type: \"%s\", but its tensors are those of type %s",
-                         module->prefix, type, type_word(module->type));
+                         module->prefix, type, torch_type_name(module));
     json_object_foreach(hints, key, unused) {
         if (!hint_applies(key, module->type))
             return spec_fail(error, "$.modules.%s.%s: means nothing to type %s", module->prefix, key,
-                             type_word(module->type));
+                             torch_type_name(module));
     }
     if (hidden && json_integer_value(hidden) != (json_int_t)module->hidden)
         return spec_fail(error, "$.modules.%s.hidden_size: %lld, but its tensors have %u hidden "
@@ -410,23 +473,49 @@ static bool is_cell_part(const struct part *part)
     return part->role <= TORCH_W_HR;
 }
 
+/* A class that the file names but that is not known here: its tensors may look like another's. */
+static bool check_class(const char *prefix, const json_t *hints, struct import_error *error)
+{
+    const char *class = json_string_value(json_object_get(hints, "class"));
+    if (!class || json_object_get(hints, "type"))
+        return true;
+    return import_fail(error, "module '%s' is a %s, which is not supported; if one of the supported types "
+                       "computes the same, give its \"type\" under \"modules\" in --spec", prefix, class);
+}
+
+/* The file's hints with the spec's over them. */
+static json_t *join_hints(const struct sources *from, const char *prefix)
+{
+    json_t *given = json_object_get(json_object_get(from->spec, "modules"), prefix);
+    json_t *known = json_object_get(json_object_get(from->facts, "modules"), prefix);
+    json_t *hints = known ? json_copy(known) : json_object();
+    if (hints && given && json_object_update(hints, given)) {
+        json_decref(hints);
+        return NULL;
+    }
+    return hints;
+}
+
 /* Fill module from the parts of one prefix. */
-static bool read_module(struct torch_module *module, const struct group *group, const json_t *spec,
+static bool read_module(struct torch_module *module, const struct group *group, const struct sources *from,
                         struct import_error *error)
 {
-    const char *prefix = group->parts[0].prefix;
-    json_t *hints = json_object_get(json_object_get(spec, "modules"), prefix);
-    const char *type = json_string_value(json_object_get(hints, "type"));
+    const char *prefix = group->parts[0].prefix, *type;
     bool recurrent = false, good;
     module->prefix = calloc(strlen(prefix) + 1, 1);
-    if (!module->prefix)
+    module->hints = join_hints(from, prefix);
+    if (!module->prefix || !module->hints)
         return import_fail(error, "out of memory");
     strcpy(module->prefix, prefix);
+    if (!check_class(prefix, module->hints, error))
+        return false;
+    json_object_del(module->hints, "class");
+    type = json_string_value(json_object_get(module->hints, "type"));
     for (size_t i = 0; i < group->n_parts; i++)
         recurrent |= is_cell_part(&group->parts[i]);
     good = recurrent ? read_recurrent(module, group, error)
                      : read_frame_module(module, type, group, error);
-    return good && (!hints || check_hints(module, hints, error));
+    return good && check_hints(module, error);
 }
 
 /* ---- the whole file ------------------------------------------------------ */
@@ -475,10 +564,13 @@ static bool check_ignore(const struct named_tensors *file, const json_t *ignore,
     return true;
 }
 
-static bool check_numbers(const struct named_tensor *tensor, struct import_error *error)
+static bool check_numbers(const struct part *part, struct import_error *error)
 {
+    const struct named_tensor *tensor = part->tensor;
     bool floats = tensor->dtype == NT_F32 || tensor->dtype == NT_F16 || tensor->dtype == NT_BF16 ||
                   tensor->dtype == NT_F64;
+    if (part->role == TORCH_TRACKED)
+        return true;
     if (!floats)
         return refuse_tensor(tensor, "its type is not F32, F16, BF16 or F64; if the model works without "
                              "it, list it under \"ignore\" in --spec", error);
@@ -496,14 +588,15 @@ static bool read_parts(const struct named_tensors *file, const json_t *ignore, s
         const struct named_tensor *tensor = &file->tensors[i];
         if (is_ignored(ignore, tensor->name))
             continue;
-        if (!read_name(tensor, &parts[(*n_out)++], error) || !check_numbers(tensor, error))
+        struct part *part = &parts[(*n_out)++];
+        if (!read_name(tensor, part, error) || !check_numbers(part, error))
             return false;
     }
     qsort(parts, *n_out, sizeof *parts, compare_parts);
     return true;
 }
 
-static bool read_modules(const struct part *parts, size_t n_parts, const json_t *spec,
+static bool read_modules(const struct part *parts, size_t n_parts, const struct sources *from,
                          struct torch_modules *out, struct import_error *error)
 {
     for (size_t i = 0; i < n_parts;) {
@@ -511,7 +604,7 @@ static bool read_modules(const struct part *parts, size_t n_parts, const json_t 
         while (i + group.n_parts < n_parts &&
                strcmp(parts[i + group.n_parts].prefix, parts[i].prefix) == 0)
             group.n_parts++;
-        if (!read_module(&out->modules[out->n_modules++], &group, spec, error))
+        if (!read_module(&out->modules[out->n_modules++], &group, from, error))
             return false;
         i += group.n_parts;
     }
@@ -531,19 +624,20 @@ static bool check_hinted(const struct torch_modules *modules, const json_t *spec
     return true;
 }
 
-bool torch_modules_find(const struct named_tensors *file, const json_t *spec,
+bool torch_modules_find(const struct named_tensors *tensors, const json_t *spec,
                         struct torch_modules *out, struct import_error *error)
 {
+    const struct sources from = {spec, tensors->facts};
     const json_t *ignore = json_object_get(spec, "ignore");
-    struct part *parts = calloc(file->n_tensors + 1, sizeof *parts);
+    struct part *parts = calloc(tensors->n_tensors + 1, sizeof *parts);
     size_t n_parts = 0;
     bool good;
     memset(out, 0, sizeof *out);
-    out->modules = calloc(file->n_tensors + 1, sizeof *out->modules);
+    out->modules = calloc(tensors->n_tensors + 1, sizeof *out->modules);
     good = parts && out->modules ? true : import_fail(error, "out of memory");
-    good = good && check_ignore(file, ignore, error) &&
-           read_parts(file, ignore, parts, &n_parts, error) &&
-           read_modules(parts, n_parts, spec, out, error) && check_hinted(out, spec, error);
+    good = good && check_ignore(tensors, ignore, error) &&
+           read_parts(tensors, ignore, parts, &n_parts, error) &&
+           read_modules(parts, n_parts, &from, out, error) && check_hinted(out, spec, error);
     for (size_t i = 0; i < n_parts; i++)
         free(parts[i].prefix);
     free(parts);
@@ -557,6 +651,7 @@ void torch_modules_free(struct torch_modules *modules)
     for (size_t i = 0; i < modules->n_modules; i++) {
         free(modules->modules[i].prefix);
         free(modules->modules[i].cells);
+        json_decref(modules->modules[i].hints);
     }
     free(modules->modules);
     memset(modules, 0, sizeof *modules);

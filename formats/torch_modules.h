@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * Modules in a list of tensors with PyTorch's names: which stack of lstm, gru or rnn,
- * which dense layer, embedding or layer_norm the tensors belong to.
+ * which dense layer, embedding, layer_norm, batch_norm or convolution the tensors belong to.
  */
 #ifndef LSTMRUN_FORMATS_TORCH_MODULES_H
 #define LSTMRUN_FORMATS_TORCH_MODULES_H
@@ -13,7 +13,9 @@
 
 enum torch_role {
     TORCH_W_IH, TORCH_W_HH, TORCH_B_IH, TORCH_B_HH, TORCH_W_HR, /* of a recurrent cell */
-    TORCH_WEIGHT, TORCH_BIAS, TORCH_OTHER
+    TORCH_WEIGHT, TORCH_BIAS,
+    TORCH_MEAN, TORCH_VARIANCE, TORCH_TRACKED, /* of a batch_norm; the last counts batches: of no use here */
+    TORCH_OTHER
 };
 
 struct torch_cell {
@@ -22,15 +24,18 @@ struct torch_cell {
 
 struct torch_module {
     char *prefix;  /* "encoder.lstm"; "" for tensors without a prefix */
-    uint32_t type; /* MODEL_LSTM … MODEL_RNN, MODEL_DENSE, MODEL_EMBEDDING, MODEL_LAYER_NORM */
-    uint32_t input, output; /* frame sizes; an embedding's input is 1 */
+    /* MODEL_LSTM … MODEL_RNN, MODEL_DENSE, MODEL_EMBEDDING, MODEL_LAYER_NORM; MODEL_SCALE: a batch_norm;
+     * MODEL_CONV1D: a convolution of either kind */
+    uint32_t type;
+    uint32_t input, output; /* frame sizes; an embedding's input is 1, a convolution's that of a group */
+    json_t *hints; /* the spec's and, where it is silent, the file's; never NULL */
 
     /* recurrent */
     uint32_t n_layers, n_directions, hidden, recurrent;
     struct torch_cell *cells; /* [n_layers][2]: forward, reverse */
 
     /* others */
-    const struct named_tensor *weight, *bias;
+    const struct named_tensor *weight, *bias, *mean, *variance;
 };
 
 struct torch_modules {
@@ -38,9 +43,9 @@ struct torch_modules {
     size_t n_modules;
 };
 
-/* Sort all tensors of the file into modules; those that spec's "ignore" names are left
+/* Sort all tensors of the list into modules; those that spec's "ignore" names are left
  * out. Each tensor has a place or is refused by name. */
-bool torch_modules_find(const struct named_tensors *file, const json_t *spec,
+bool torch_modules_find(const struct named_tensors *tensors, const json_t *spec,
                         struct torch_modules *out, struct import_error *error);
 void torch_modules_free(struct torch_modules *modules);
 
@@ -49,6 +54,9 @@ const struct torch_module *torch_modules_get(const struct torch_modules *modules
                                              const char *prefix);
 
 bool torch_is_recurrent(const struct torch_module *module);
+
+/* "lstm" … "conv1d": its type as specs have it. */
+const char *torch_type_name(const struct torch_module *module);
 
 /* The prefix, or for "" the type: what layers and messages call it. */
 const char *torch_module_name(const struct torch_module *module);

@@ -431,7 +431,7 @@ static const struct refusal refusals[] = {
     {{"l.weight_ih_l0:8x3", "l.weight_hh_l0:8x2", "l.weight_ih_l01:8x3", NULL}, "l.weight_ih_l01"},
     {{"l.weight_ih_l4294967296:8x3", NULL}, "not part of any layer"},
     {{"bn.weight:4", "bn.bias:4", "bn.running_mean:4", NULL}, "'bn.running_mean'"},
-    {{"conv.weight:4x3x2", NULL}, "'conv.weight' (F32 [4, 3, 2])"},
+    {{"conv.weight:4x3x2", NULL}, "'conv' is a convolution; say with \"type\""},
     {{"fc.bias:4", NULL}, "a bias without a weight"},
     {{"fc.weight:4x3", "fc.bias:3", NULL}, "expected the shape [4]"},
     {{"prelu.weight:1", NULL}, "without a bias"},
