@@ -35,6 +35,7 @@ enum {
     MODEL_MAX_DIM = 1 << 24,
     MODEL_MAX_FRAME = 1 << 24,     /* numbers in one frame */
     MODEL_MAX_STRING_BYTES = 1 << 24,
+    MODEL_MAX_STATE = 1 << 24,     /* numbers that a stream carries */
     MODEL_PARAMS = 24,             /* parameter words of a layer */
 };
 
@@ -50,6 +51,7 @@ enum model_rule {
     MODEL_RULE_UNUSED = 64,     /* unused words, bits and bytes are 0 */
     MODEL_RULE_ACTIVATION = 65, /* number known, alpha and beta finite */
     MODEL_RULE_ONCE = 66,       /* "once" follows from the inputs */
+    MODEL_RULE_STATE = 67,      /* what a stream carries keeps the limit */
     MODEL_RULE_WORDS = 100,
     MODEL_RULE_SHAPES = 200,
 };

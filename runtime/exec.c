@@ -19,7 +19,7 @@ struct layout {
     size_t threads, pointers, hoist_pointers, hoist, flags, floats;
     size_t first, each; /* sections' own parts */
     size_t items, given, order, place, tables, user, prepared, scratch_pointers, scratch; /* there */
-    size_t taken, taken_rows;
+    size_t gather, taken, taken_rows;
     size_t n_bytes;
     size_t n_pointers;
 };
@@ -54,6 +54,7 @@ static void book_own(struct layout *at, const struct lstm_plan *plan, struct sec
     at->scratch = own.n_bytes;
     if (plan->scratch_floats)
         ledger_book(&own, size.items, plan->scratch_floats * sizeof(float));
+    at->gather = ledger_book(&own, plan->gather_floats, sizeof(float));
     at->each = own.n_bytes;
 }
 
@@ -96,6 +97,7 @@ static void place_scratch(struct exec_scratch *scratch, char *own, const struct 
     scratch->out = pointers + 4 * n;
     scratch->spare = pointers + 5 * n;
     scratch->floats = (float *)(void *)(own + at->scratch);
+    scratch->gather = (float *)(void *)(own + at->gather);
 }
 
 static float *slot_base(const struct lstm_plan *plan, char *memory, const struct layout *at,

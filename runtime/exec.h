@@ -34,6 +34,7 @@ struct exec_scratch {
     const float **in, **hoisted, **h; /* [n_pointers] each: arguments of the kernels */
     float **c, **out, **spare;
     float *floats; /* [items][plan->scratch_floats] */
+    float *gather; /* [plan->gather_floats] */
 };
 
 struct section;

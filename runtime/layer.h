@@ -23,6 +23,7 @@ struct exec;
 enum layer_family {
     LAYER_FRAME,     /* each frame by itself */
     LAYER_RECURRENT, /* step by step, with a state */
+    LAYER_SEQUENCE,  /* frames from several steps, perhaps with a history as its state */
     LAYER_REDUCER    /* one frame from all frames of a run */
 };
 
@@ -38,9 +39,9 @@ struct layer {
     struct model_layer spec;
     struct model_value in; /* of the first input */
     struct model_value out;
-    uint32_t n_states; /* directions, for recurrent layers */
+    uint32_t n_states; /* directions of recurrent layers; 1 for those with a history */
     struct layer_state state[2];
-    bool whole; /* needs the whole sequence in one run (a reverse direction) */
+    bool whole; /* needs the whole sequence in one run (a reverse direction, a look ahead) */
 };
 
 struct layer_type {
@@ -48,7 +49,6 @@ struct layer_type {
     const char *name;
     enum layer_family family;
 
-    /* NULL for a type that the format names and this version cannot run. */
     /* Does the layer hold together: inputs, words, tensors, output shape? Sets
      * layer->n_states, ->state[].n_h, ->n_c and ->whole where they apply. */
     lstm_status (*check)(const struct lstm_model *model, struct layer *layer, lstm_error *error);
@@ -71,7 +71,7 @@ struct layer_type {
     void (*prepare)(const struct plan_op *op, struct exec *exec);
 
     /* FRAME: compute rows [exec->rows_begin, rows_end) of the output.
-     * RECURRENT: all steps of the block. REDUCER: fold the block in. */
+     * RECURRENT, SEQUENCE: all steps of the block. REDUCER: fold the block in. */
     void (*run)(const struct plan_op *op, struct exec *exec);
 
     /* REDUCER: turn what was folded into the result, after the last block; may be NULL. */

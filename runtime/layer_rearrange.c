@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Layers that move numbers and compute none: concat, slice, reshape.
+ * Layers that move numbers and compute none: concat, slice, reshape, transpose.
  */
 #include <stdio.h>
 #include <string.h>
@@ -199,4 +199,69 @@ static void run_reshape(const struct plan_op *op, struct exec *exec)
 const struct layer_type layer_reshape = {
     .code = MODEL_RESHAPE, .name = "reshape", .family = LAYER_FRAME, .check = check_reshape,
     .flops = flops_none, .run = run_reshape,
+};
+
+/* ---- transpose ----------------------------------------------------------------------- */
+
+static lstm_status check_transpose(const struct lstm_model *model, struct layer *layer,
+                                   lstm_error *error)
+{
+    const uint32_t *words = layer->spec.params, rank = layer->in.rank;
+    lstm_status status = check_arity(model, layer, 1, 1, 0, error);
+    if (status == LSTM_OK)
+        status = check_words_unused(layer, rank, error);
+    if (status != LSTM_OK)
+        return status;
+    uint32_t dims[MODEL_MAX_RANK] = {0}, seen = 0;
+    for (uint32_t i = 0; i < rank; i++) {
+        if (words[i] >= rank || seen >> words[i] & 1)
+            return error_layer(error, MODEL_RULE_WORDS + MODEL_TRANSPOSE, layer,
+                               "axis %u of the input as axis %u, expected each of 0 to %u once",
+                               (unsigned)words[i], (unsigned)i, (unsigned)(rank - 1));
+        seen |= UINT32_C(1) << words[i];
+        dims[i] = layer->in.dims[words[i]];
+    }
+    status = check_output(layer, rank, dims, error);
+    return status != LSTM_OK ? status : check_once(layer, layer->in.once, error);
+}
+
+/* As [n][n][n]: the axes that a frame of a smaller rank lacks stand first and have length 1. */
+static void transpose_row(const struct layer *layer, const float *in, float *out)
+{
+    size_t n[MODEL_MAX_RANK] = {1, 1, 1}, stride[MODEL_MAX_RANK] = {0};
+    const uint32_t rank = layer->in.rank, first = MODEL_MAX_RANK - rank;
+    for (uint32_t i = 0; i < rank; i++) {
+        n[first + i] = layer->out.dims[i];
+        stride[first + i] = inner_of(&layer->in, layer->spec.params[i]);
+    }
+    for (size_t a = 0; a < n[0]; a++)
+        for (size_t b = 0; b < n[1]; b++)
+            for (size_t c = 0; c < n[2]; c++)
+                *out++ = in[a * stride[0] + b * stride[1] + c * stride[2]];
+}
+
+static void run_transpose(const struct plan_op *op, struct exec *exec)
+{
+    float **in = exec_rows(exec, op->layer->spec.inputs[0]);
+    float **out = exec_rows(exec, op->output);
+    size_t begin, end;
+    exec_share(exec, exec_n_rows(exec, op->output), &begin, &end);
+    for (size_t r = begin; r < end; r++)
+        transpose_row(op->layer, in[r], out[r]);
+}
+
+static void describe_transpose(const struct layer *layer, char *text, size_t n_bytes)
+{
+    const uint32_t *words = layer->spec.params;
+    if (layer->in.rank == 3)
+        snprintf(text, n_bytes, "axes %u %u %u", (unsigned)words[0], (unsigned)words[1],
+                 (unsigned)words[2]);
+    else if (layer->in.rank == 2)
+        snprintf(text, n_bytes, "axes %u %u", (unsigned)words[0], (unsigned)words[1]);
+}
+
+const struct layer_type layer_transpose = {
+    .code = MODEL_TRANSPOSE, .name = "transpose", .family = LAYER_FRAME,
+    .check = check_transpose, .describe = describe_transpose, .flops = flops_none,
+    .run = run_transpose,
 };

@@ -4,20 +4,13 @@
  */
 #include "runtime/layer_types.h"
 
-/* In the format, not in this version. */
-static const struct layer_type layer_conv1d = {.code = MODEL_CONV1D, .name = "conv1d"};
-static const struct layer_type layer_magnitude = {.code = MODEL_MAGNITUDE, .name = "magnitude"};
-static const struct layer_type layer_reverse = {.code = MODEL_REVERSE, .name = "reverse"};
-static const struct layer_type layer_temporal_conv = {.code = MODEL_TEMPORAL_CONV,
-                                                      .name = "temporal_conv"};
-
 static const struct layer_type *const types[] = {
     &layer_lstm,       &layer_gru,     &layer_rnn,       &layer_dense,     &layer_embedding,
     &layer_activation, &layer_softmax, &layer_layer_norm, &layer_add,      &layer_mul,
     &layer_concat,     &layer_slice,   &layer_reshape,   &layer_scale,     &layer_last,
     &layer_mean,       &layer_max,     &layer_conv1d,    &layer_magnitude, &layer_reverse,
-    &layer_temporal_conv, &layer_first,
     &layer_mask,       &layer_l2_norm, &layer_attention,
+    &layer_temporal_conv, &layer_first,     &layer_transpose, &layer_delay,
 };
 
 const struct layer_type *layer_type_find(uint32_t code)

@@ -48,25 +48,27 @@ static lstm_status check_layer(struct lstm_model *model, uint32_t index, lstm_er
         }
         return LSTM_E_FORMAT;
     }
-    if (!layer->type->check)
-        return error_set(error, LSTM_E_UNSUPPORTED,
-                         "layer %u: layer type \"%s\" is in the format, but this version (%s) "
-                         "cannot run it", (unsigned)index, layer->type->name, lstm_version());
     return layer->type->check(model, layer, error);
 }
 
 /* Each direction's h and c have fixed places in the stream, one after the other. */
-static size_t place_states(struct lstm_model *model)
+static lstm_status place_states(struct lstm_model *model, lstm_error *error)
 {
     size_t used = 0;
-    for (uint32_t i = 0; i < model->view.n_layers; i++)
-        for (uint32_t d = 0; d < model->layers[i].n_states; d++) {
-            struct layer_state *state = &model->layers[i].state[d];
-            state->h = used;
-            state->c = used + state->n_h;
-            used = state->c + state->n_c;
+    for (uint32_t i = 0; i < model->view.n_layers; i++) {
+        struct layer *layer = &model->layers[i];
+        for (uint32_t d = 0; d < layer->n_states; d++) {
+            layer->state[d].h = used;
+            layer->state[d].c = used + layer->state[d].n_h;
+            used = layer->state[d].c + layer->state[d].n_c;
         }
-    return used;
+        if (used > MODEL_MAX_STATE)
+            return error_layer(error, MODEL_RULE_STATE, layer,
+                               "the states up to here have %zu numbers, at most %u", used,
+                               (unsigned)MODEL_MAX_STATE);
+    }
+    model->info.state_floats = used;
+    return LSTM_OK;
 }
 
 static lstm_status check_layers(struct lstm_model *model, lstm_error *error)
@@ -81,7 +83,7 @@ static lstm_status check_layers(struct lstm_model *model, lstm_error *error)
     return LSTM_OK;
 }
 
-static void fill_info(struct lstm_model *model, size_t state_floats)
+static void fill_info(struct lstm_model *model)
 {
     lstm_model_info *info = &model->info;
     const struct model_value *output = &model->values[model->view.output];
@@ -92,7 +94,6 @@ static void fill_info(struct lstm_model *model, size_t state_floats)
     info->n_layers = model->view.n_layers;
     info->n_metadata = model->view.n_metadata;
     info->weight_bytes = model->view.weight_bytes;
-    info->state_floats = state_floats;
     for (uint32_t i = 0; i < model->view.n_tensors; i++) {
         struct model_tensor tensor;
         model_get_tensor(&model->view, i, &tensor);
@@ -119,10 +120,12 @@ static lstm_status open_view(struct lstm_model *model, const void *bytes, size_t
     model->values = calloc(n + 1, sizeof *model->values);
     if (!model->layers || !model->values)
         return error_nomem(error);
-    const lstm_status status = check_layers(model, error);
+    lstm_status status = check_layers(model, error);
+    if (status == LSTM_OK)
+        status = place_states(model, error);
     if (status != LSTM_OK)
         return status;
-    fill_info(model, place_states(model));
+    fill_info(model);
     model->id = model->view.checksum;
     return LSTM_OK;
 }

@@ -48,6 +48,21 @@ struct dense_op {
     float alpha, beta;
 };
 
+/* conv1d and temporal_conv. */
+struct conv_op {
+    struct packed_matrix matrix; /* of the first group; the others' lie behind it, equally far apart */
+    const float *by_tap, *start; /* depthwise: [taps][out], and [out] for the bias; else NULL */
+    uint32_t groups, dilation, stride;
+    int64_t before;              /* positions of padding */
+    enum model_padding padding;
+    size_t taps, in, out;        /* channels of whole frames */
+    size_t each, k;              /* input channels of a group; taps · each */
+    size_t positions;            /* of an output frame; 1 over time */
+    size_t chunk;                /* positions of one product */
+    enum simd_act act;
+    float alpha, beta;
+};
+
 struct plan_op {
     const struct layer *layer;
     const struct lstm_plan *plan;
@@ -59,6 +74,7 @@ struct plan_op {
     union {
         struct recurrent_op recurrent;
         struct dense_op dense;
+        struct conv_op conv;
     } u;
     const float *table[2]; /* layer_norm and scale: scale, shift; embedding: the table */
     uint32_t table_rows;   /* embedding */
@@ -110,6 +126,7 @@ struct lstm_plan {
     bool any_mask;               /* some recurrent layer passes over steps */
     size_t hoist_columns;        /* padded columns of the widest hoisted product */
     size_t scratch_floats;       /* most that an item of any op needs */
+    size_t gather_floats;        /* that a thread needs for the inputs of a product */
     size_t prepared_bytes;       /* that a thread keeps for all ops */
     size_t packed_bytes;
     void **blocks;               /* [n_blocks], memory owned by the plan */

@@ -206,6 +206,7 @@ struct simd_vector_ops {
     void (*mul)(const float *a, const float *b, float *out, size_t n);
     void (*max)(const float *a, const float *b, float *out, size_t n);   /* NaN if either is */
     void (*fma)(const float *a, const float *b, const float *c, float *out, size_t n); /* a·b + c */
+    void (*magnitude)(const float *a, const float *b, float *out, size_t n); /* sqrt(fma(a, a, b·b)) */
     void (*one_minus)(const float *x, float *out, size_t n);             /* 1 - x */
     void (*div_by)(float divisor, const float *x, float *out, size_t n); /* x / divisor */
     void (*scale_add)(float a, const float *x, const float *y, float *out, size_t n); /* a·x + y, fma */

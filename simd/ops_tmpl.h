@@ -72,6 +72,7 @@ OPS_FN(ops_clip_fn, ops_settled(vec_max(vec_neg(b), vec_min(b, a))))
 OPS_FN(ops_add_fn, vec_add(a, b))
 OPS_FN(ops_mul_fn, vec_mul(a, b))
 OPS_FN(ops_max_fn, ops_settled(vec_nan_where_nan(a, vec_max(a, b))))
+OPS_FN(ops_magnitude_fn, vec_sqrt(vec_fma(a, a, vec_mul(b, b))))
 OPS_FN(ops_one_minus_fn, vec_sub(vec_set1(1.0f), a))
 OPS_FN(ops_div_fn, vec_div(a, b))
 
@@ -114,6 +115,11 @@ static void ops_mul(const float *a, const float *b, float *out, size_t n)
 static void ops_max(const float *a, const float *b, float *out, size_t n)
 {
     ops_map2(ops_max_fn, a, b, out, n);
+}
+
+static void ops_magnitude(const float *a, const float *b, float *out, size_t n)
+{
+    ops_map2(ops_magnitude_fn, a, b, out, n);
 }
 
 static void ops_fma(const float *a, const float *b, const float *c, float *out, size_t n)
@@ -284,6 +290,7 @@ static const struct simd_vector_ops vector_ops = {
     .mul = ops_mul,
     .max = ops_max,
     .fma = ops_fma,
+    .magnitude = ops_magnitude,
     .one_minus = ops_one_minus,
     .div_by = ops_div_by,
     .scale_add = ops_scale_add,

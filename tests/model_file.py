@@ -28,8 +28,8 @@ TENSOR = struct.Struct("<4I4IQQI12s")
 
 TYPES = {"lstm": 1, "gru": 2, "rnn": 3, "dense": 16, "embedding": 17, "activation": 18, "softmax": 19,
          "layer_norm": 20, "add": 21, "mul": 22, "concat": 23, "slice": 24, "reshape": 25, "scale": 26,
-         "conv1d": 27, "magnitude": 28, "mask": 30, "l2_norm": 31, "last": 48, "mean": 49, "max": 50, "reverse": 51,
-         "temporal_conv": 52, "first": 53, "attention": 54}
+         "conv1d": 27, "magnitude": 28, "transpose": 29, "mask": 30, "l2_norm": 31, "last": 48, "mean": 49,
+         "max": 50, "reverse": 51, "temporal_conv": 52, "first": 53, "attention": 54, "delay": 55}
 ACTIVATIONS = {"identity": 0, "sigmoid": 1, "tanh": 2, "relu": 3, "leaky_relu": 4, "thresholded_relu": 5,
                "scaled_tanh": 6, "hard_sigmoid": 7, "elu": 8, "softsign": 9, "softplus": 10, "affine": 11}
 DTYPES = {1: ("f32", 4), 2: ("bf16", 2), 3: ("f16", 2), 4: ("i8", 1)}
@@ -87,6 +87,14 @@ def rnn_words(hidden, direction=0, flags=0, clip=0.0, activations=(1, 2, 2), par
         for i, value in enumerate(values):
             words[5 + 7 * side + i] = float_bits(value)
     return words
+
+
+def conv_words(stride=1, dilation=1, before=0, after=0, padding=0, groups=1, activation=0, alpha=0.0,
+               beta=0.0):
+    """Words of conv1d and temporal_conv. `padding`: 0 zeros, 1 reflection, 2 the edge again."""
+    numbers = (stride, dilation, before, after, padding, groups, activation, float_bits(alpha),
+               float_bits(beta))
+    return dict(enumerate(numbers))
 
 
 def shape_of(data):

@@ -310,6 +310,9 @@ static frame_function *frame_function_of(uint32_t type)
     case MODEL_SLICE: return frame_slice;
     case MODEL_RESHAPE: return frame_reshape;
     case MODEL_SCALE: return frame_scale;
+    case MODEL_CONV1D: return oracle_conv1d;
+    case MODEL_MAGNITUDE: return oracle_magnitude;
+    case MODEL_TRANSPOSE: return oracle_transpose;
     default:
         fprintf(stderr, "oracle: no layer type %u\n", type);
         abort();
@@ -348,6 +351,9 @@ static void run_layer(struct oracle *o, struct oracle_layer *l, double *const *v
     case MODEL_MEAN:
     case MODEL_MAX: run_pooling(o, l, in, in_frames, out); break;
     case MODEL_ATTENTION: run_attention(o, l, in, second, in_frames, out); break;
+    case MODEL_TEMPORAL_CONV: oracle_run_temporal(o, l, in, in_frames, out); break;
+    case MODEL_DELAY: oracle_run_delay(l, in, in_frames, out); break;
+    case MODEL_REVERSE: oracle_run_reverse(l, in, in_frames, out); break;
     default: run_frames(o, l, values, in_frames, out);
     }
 }
@@ -414,6 +420,7 @@ static void load_layer(const struct model_view *view, uint32_t index, struct ora
             l->tensors[i] = tensor_values(&l->shapes[i]);
         }
     oracle_load_cells(l);
+    oracle_load_history(l);
 }
 
 struct oracle *oracle_create(const struct model_view *view)

@@ -29,7 +29,7 @@ struct oracle_layer {
     struct model_value in[MODEL_MAX_INPUTS], out;
     struct model_tensor shapes[MODEL_MAX_LAYER_TENSORS];
     double *tensors[MODEL_MAX_LAYER_TENSORS]; /* NULL: absent */
-    uint32_t n_cells;                         /* 0 for layers that are not recurrent */
+    uint32_t n_cells;                         /* 0 for layers without a state */
     struct oracle_cell cells[2];
 };
 
@@ -52,6 +52,22 @@ double oracle_activate(struct oracle *oracle, const struct oracle_act *act, doub
 
 /* Parameter word as a float. */
 double oracle_param(const struct oracle_layer *layer, uint32_t word);
+
+/* oracle_conv.c: frame layers … */
+void oracle_conv1d(struct oracle *oracle, const struct oracle_layer *layer, const double *const *in,
+                   double *out);
+void oracle_magnitude(struct oracle *oracle, const struct oracle_layer *layer,
+                      const double *const *in, double *out);
+void oracle_transpose(struct oracle *oracle, const struct oracle_layer *layer,
+                      const double *const *in, double *out);
+
+/* … and layers over time. A history is the h of a cell. */
+void oracle_load_history(struct oracle_layer *layer);
+void oracle_run_temporal(struct oracle *oracle, struct oracle_layer *layer, const double *in,
+                         size_t frames, double *out);
+void oracle_run_delay(struct oracle_layer *layer, const double *in, size_t frames, double *out);
+void oracle_run_reverse(const struct oracle_layer *layer, const double *in, size_t frames,
+                        double *out);
 
 /* Fill cells of a recurrent layer; does nothing for others. */
 void oracle_load_cells(struct oracle_layer *layer);

@@ -211,15 +211,95 @@ static void step_matrix(struct draft *draft)
     draft->value = build_reshape(draft->builder, value, 1, (uint32_t[]){2 * rows * out});
 }
 
+/* ---- convolutions ---- */
+
+/* Of channels that both sides can be divided into; often as many groups as channels. */
+static uint32_t random_groups(struct rng *rng, uint32_t in, uint32_t *out)
+{
+    if (rng_chance(rng, 60))
+        return 1;
+    uint32_t groups = rng_chance(rng, 50) ? in : 1 + rng_below(rng, in);
+    while (in % groups)
+        groups--;
+    *out = groups * (rng_chance(rng, 50) ? 1 : 1 + rng_below(rng, 4));
+    return groups;
+}
+
+static struct conv_spec random_conv(struct rng *rng, uint32_t channels)
+{
+    struct conv_spec conv = {.out = random_width(rng), .taps = 1 + rng_below(rng, 5),
+                             .dilation = 1 + rng_below(rng, 3), .bias = rng_chance(rng, 70)};
+    conv.act = rng_below(rng, MODEL_ACT_COUNT);
+    conv.act = conv.act == MODEL_ACT_THRESHOLDED_RELU ? MODEL_ACT_RELU : conv.act;
+    conv.dilation = rng_chance(rng, 50) ? 1 : conv.dilation;
+    conv.groups = random_groups(rng, channels, &conv.out);
+    return conv;
+}
+
+/* Inside a frame of rank 2 and back, by way of its transpose or of magnitudes. */
+static void step_conv1d(struct draft *draft)
+{
+    uint32_t length = 1 + rng_below(&draft->rng, 12), channels = 1 + rng_below(&draft->rng, 8);
+    struct conv_spec conv = random_conv(&draft->rng, channels);
+    uint32_t reach = conv.dilation * (conv.taps - 1), axes = rng_below(&draft->rng, 2);
+    conv.stride = 1 + rng_below(&draft->rng, 3);
+    conv.padding = rng_below(&draft->rng, 3);
+    conv.before = rng_below(&draft->rng, length);
+    conv.after = rng_below(&draft->rng, length);
+    if (length + conv.before + conv.after <= reach)
+        conv.taps = 1;
+    note(draft, " conv%ux%u:%u/%u", length, channels, conv.taps, conv.groups);
+    uint32_t value = build_dense(draft->builder, &draft->rng, draft->value, length * channels,
+                                 MODEL_ACT_IDENTITY, true);
+    value = build_reshape(draft->builder, value, 2, (uint32_t[]){length, channels});
+    value = build_conv(draft->builder, &draft->rng, value, MODEL_CONV1D, &conv);
+    value = build_transpose(draft->builder, value, (uint32_t[]){axes, 1 - axes});
+    struct model_value out = shape_of(draft, value);
+    if (out.dims[1] % 2 == 0)
+        value = build_magnitude(draft->builder, value);
+    uint32_t size = (uint32_t)shape_of(draft, value).size;
+    draft->value = build_reshape(draft->builder, value, 1, &size);
+}
+
+static void step_temporal(struct draft *draft)
+{
+    struct conv_spec conv = random_conv(&draft->rng, width_of(draft));
+    uint32_t reach = conv.dilation * (conv.taps - 1);
+    conv.before = reach;
+    if (!(draft->flags & RANDOM_STREAMS) && rng_chance(&draft->rng, 60)) {
+        conv.before = rng_below(&draft->rng, reach + 1);
+        conv.padding = rng_below(&draft->rng, 3);
+    }
+    conv.after = reach - conv.before;
+    note(draft, " temporal%u:%u*%u/%u", conv.out, conv.taps, conv.dilation, conv.groups);
+    draft->value = build_conv(draft->builder, &draft->rng, draft->value, MODEL_TEMPORAL_CONV, &conv);
+}
+
+static void step_delay(struct draft *draft)
+{
+    uint32_t steps = 1 + rng_below(&draft->rng, 6);
+    note(draft, " delay%u", steps);
+    draft->value = build_delay(draft->builder, draft->value, steps);
+}
+
+static void step_reverse(struct draft *draft)
+{
+    if (draft->flags & RANDOM_STREAMS)
+        return;
+    note(draft, " reverse");
+    draft->value = build_reverse(draft->builder, draft->value);
+}
+
 static void random_step(struct draft *draft)
 {
     static const struct {
         uint32_t weight;
         void (*step)(struct draft *);
     } steps[] = {
-        {45, step_recurrent}, {10, step_dense}, {6, step_activation}, {6, step_norm},
-        {3, step_softmax},    {6, step_scale},  {10, step_join},      {4, step_gain},
-        {5, step_slice},      {5, step_matrix},
+        {36, step_recurrent}, {8, step_dense},  {4, step_activation}, {4, step_norm},
+        {3, step_softmax},    {4, step_scale},  {8, step_join},       {4, step_gain},
+        {4, step_slice},      {4, step_matrix}, {7, step_conv1d},     {8, step_temporal},
+        {3, step_delay},      {3, step_reverse},
     };
     uint32_t at = rng_below(&draft->rng, 100), i = 0;
     while (at >= steps[i].weight)

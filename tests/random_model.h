@@ -54,6 +54,23 @@ uint32_t build_reshape(struct model_builder *builder, uint32_t input, uint32_t r
 /* MODEL_LAST, MODEL_MEAN, MODEL_MAX, MODEL_FIRST */
 uint32_t build_pooling(struct model_builder *builder, uint32_t input, uint32_t type);
 
+/* random_conv.c */
+struct conv_spec {
+    uint32_t out, taps;
+    uint32_t stride, dilation, groups; /* 0: 1 */
+    uint32_t before, after, padding;
+    uint32_t act;
+    bool bias;
+};
+
+/* MODEL_CONV1D over a frame [L][C], MODEL_TEMPORAL_CONV over frames [C] */
+uint32_t build_conv(struct model_builder *builder, struct rng *rng, uint32_t input, uint32_t type,
+                    const struct conv_spec *conv);
+uint32_t build_magnitude(struct model_builder *builder, uint32_t input);
+uint32_t build_transpose(struct model_builder *builder, uint32_t input, const uint32_t *axes);
+uint32_t build_delay(struct model_builder *builder, uint32_t input, uint32_t steps);
+uint32_t build_reverse(struct model_builder *builder, uint32_t input);
+
 /* Standard and plausible alpha, beta for an activation. */
 void random_act_parameters(struct rng *rng, uint32_t kind, float *alpha, float *beta);
 

@@ -28,6 +28,7 @@ enum op {
     OP_MUL,
     OP_MAX,
     OP_FMA,
+    OP_MAGNITUDE,
     OP_ONE_MINUS,
     OP_DIV_BY,
     OP_SCALE_ADD,
@@ -57,6 +58,7 @@ static void call(const struct simd_vector_ops *ops, int op, const struct operand
     case OP_MUL: ops->mul(v->a, v->b, v->out, n); break;
     case OP_MAX: ops->max(v->a, v->b, v->out, n); break;
     case OP_FMA: ops->fma(v->a, v->b, v->c, v->out, n); break;
+    case OP_MAGNITUDE: ops->magnitude(v->a, v->b, v->out, n); break;
     case OP_ONE_MINUS: ops->one_minus(v->a, v->out, n); break;
     case OP_DIV_BY: ops->div_by(3.0f, v->a, v->out, n); break;
     case OP_SCALE_ADD: ops->scale_add(-0.75f, v->a, v->b, v->out, n); break;
@@ -329,4 +331,23 @@ static void check_max_nan(const struct simd_isa *isa)
 Test(ops, max_keeps_nan)
 {
     for_each_isa(check_max_nan);
+}
+
+static void check_magnitude(const struct simd_isa *isa)
+{
+    const float a[6] = {3, -5, 0, 1e-30f, NAN, 1}, b[6] = {4, 12, -7, 0, 1, INFINITY};
+    const float expected[4] = {5, 13, 7, 0}; /* a square that vanishes is 0 */
+    float out[6];
+    const uint64_t saved = simd_fpenv_enter();
+    isa->ops->magnitude(a, b, out, 6);
+    simd_fpenv_leave(saved);
+    for (size_t j = 0; j < 4; j++)
+        cr_expect_eq(out[j], expected[j], "%s: %a, expected %a", isa->name, (double)out[j],
+                     (double)expected[j]);
+    cr_expect(isnan(out[4]) && isinf(out[5]), "%s", isa->name);
+}
+
+Test(ops, magnitude_is_a_length)
+{
+    for_each_isa(check_magnitude);
 }

@@ -69,6 +69,19 @@ class Maker:
         return self.put("dense", [value], [out], words=words, once=self.model.values[value]["once"],
                         tensors=[self.tensor(limit, out, width), self.tensor(limit, out)])
 
+    def conv(self, value, positions, out, taps, **words):
+        channels = self.widths[value]
+        weights = self.tensor(1 / math.sqrt(channels), out, taps, channels // words.get("groups", 1))
+        return self.put("conv1d", [value], [positions, out], tensors=[weights, self.tensor(0.3, out)],
+                        words=model_file.conv_words(**words))
+
+    def temporal(self, value, out, taps, dilation=1, after=0, groups=1, **words):
+        channels = self.widths[value]
+        weights = self.tensor(1 / math.sqrt(channels), out, taps, channels // groups)
+        before = dilation * (taps - 1) - after
+        return self.put("temporal_conv", [value], [out], tensors=[weights, self.tensor(0.3, out)],
+                        words=model_file.conv_words(1, dilation, before, after, groups=groups, **words))
+
     def same(self, type, value, **more):
         return self.put(type, [value], [self.widths[value]], once=self.model.values[value]["once"], **more)
 
@@ -154,6 +167,33 @@ def frame_layers(m):
     m.pool("max", m.same("softmax", flat))
 
 
+def spectrogram(m):
+    """The front of a speech model: windows of a signal, real and imaginary parts, magnitudes."""
+    signal = m.put("reshape", [0], [45, 1])
+    parts = m.put("conv1d", [signal], [5, 18], tensors=[m.tensor(1, 18, 16, 1), None],
+                  words=model_file.conv_words(stride=8, after=7, padding=1))
+    h = m.put("magnitude", [parts], [5, 9])
+    h = m.conv(h, 5, 12, 3, before=1, after=1, activation=ACT["relu"])
+    h = m.conv(h, 3, 10, 3, stride=2, before=1, after=1, groups=2, activation=ACT["elu"], alpha=0.7)
+    turned = m.put("transpose", [h], [10, 3], words={0: 1, 1: 0})
+    h = m.conv(turned, 7, 3, 2, dilation=3, padding=2, groups=3)
+    m.recurrent("lstm", m.put("reshape", [h], [21]), 9)
+
+
+def convolutions(m):
+    """Over time: causal ones, one that is dilated, one for each channel."""
+    h = m.temporal(0, 11, 3, dilation=4, activation=ACT["tanh"])
+    late = m.put("delay", [h], [11], words={0: 3})
+    joined = m.put("add", [m.temporal(h, 11, 2, groups=11), late], [11])
+    m.temporal(joined, 70, 4, activation=ACT["relu"])
+
+
+def look_ahead(m):
+    h = m.temporal(0, 6, 5, after=2, padding=1, activation=ACT["leaky_relu"], alpha=0.1)
+    back = m.put("reverse", [h], [6])
+    m.temporal(m.put("add", [h, back], [6]), 4, 4, after=3, padding=2, dilation=2)
+
+
 def residual(m):
     h = m.recurrent("lstm", 0, 6)
     joined = m.put("add", [h, 0], [6])
@@ -200,6 +240,8 @@ MODELS = {
     "gru-after": (gru_after, 5, 16, 2), "gru-before": (gru_before, 3, 16, 2), "elman": (elman, 7, 14, 2),
     "words": (words, 1, 13, None), "every-activation": (every_activation, 6, 9, 8),
     "frame-layers": (frame_layers, 9, 8, 2), "residual": (residual, 6, 11, 2),
+    "spectrogram": (spectrogram, 45, 6, 1), "convolutions": (convolutions, 5, 40, 1),
+    "look-ahead": (look_ahead, 3, 9, 1),
     "tiny-numbers": (tiny_numbers, 3, 10, 1e-8), "huge-numbers": (huge_numbers, 2, 10, 1e6),
     "masked": (masked, 4, 23, 2), "attention": (attention, 3, 29, 2),
 }
