@@ -116,6 +116,7 @@ static void place_rows(struct section *section, char *memory, char *own, const s
 {
     const struct lstm_plan *plan = section->plan;
     struct ledger pointers = {at->pointers}, user = {at->user};
+    const struct value_place *out = &plan->values[plan->output];
     section->rows = (float ***)(void *)(own + at->tables);
     for (uint32_t v = 0; v < plan->n_values; v++) {
         const struct value_place *value = &plan->values[v];
@@ -130,6 +131,10 @@ static void place_rows(struct section *section, char *memory, char *own, const s
         for (size_t r = 0; r < n; r++)
             section->rows[v][r] = base + r * value->size;
     }
+    section->x_rows = section->rows[0];
+    section->y_rows = out->once ? NULL : section->rows[plan->output];
+    section->x_size = plan->values[0].size;
+    section->y_size = out->size;
 }
 
 static void place_hoist(struct section *section, char *memory, const struct layout *at)
@@ -165,6 +170,8 @@ void section_init(struct section *sections, const struct lstm_plan *plan, struct
         char *own = base + at.first + t * at.each;
         memset(section, 0, sizeof *section);
         section->plan = plan;
+        section->model_id = plan->model->id;
+        section->n_state = plan->model->info.state_floats;
         section->cap_items = size.items;
         section->cap_steps = size.steps;
         section->cap_rows = size.rows;
@@ -236,24 +243,36 @@ static void sort_by_steps(size_t *order, const lstm_item *items, size_t n)
 }
 
 /* Rows of the model's input and output are the caller's. */
-static void place_item(const struct section *section, const struct exec_item *run)
+static void place_frames(const struct section *section, const struct exec_item *run)
 {
-    const struct lstm_plan *plan = section->plan;
-    const struct value_place *out = &plan->values[plan->output];
     const lstm_item *item = run->item;
-    const size_t end = run->row + run->steps;
-    const size_t x_stride = item->input_stride ? item->input_stride : plan->values[0].size;
+    const size_t x_stride = item->input_stride ? item->input_stride : section->x_size;
+    const size_t y_stride = item->output_stride ? item->output_stride : section->y_size;
     const float *x = item->input + run->done * x_stride;
-    float **rows = section->rows[0];
-    for (size_t r = run->row; r < end; r++, x += x_stride)
-        rows[r] = (float *)(uintptr_t)x;
-    if (out->once)
+    float **rows = section->x_rows + run->row;
+    for (size_t s = 0; s < run->steps; s++, x += x_stride)
+        rows[s] = (float *)(uintptr_t)x;
+    if (!section->y_rows)
         return;
-    const size_t y_stride = item->output_stride ? item->output_stride : out->size;
     float *y = item->output + run->done * y_stride;
-    rows = section->rows[plan->output];
-    for (size_t r = run->row; r < end; r++, y += y_stride)
-        rows[r] = y;
+    rows = section->y_rows + run->row;
+    for (size_t s = 0; s < run->steps; s++, y += y_stride)
+        rows[s] = y;
+}
+
+/* The same for an item of one frame. */
+static inline void place_frame(const struct section *section, const struct exec_item *run)
+{
+    section->x_rows[run->row] = (float *)(uintptr_t)run->item->input;
+    section->y_rows[run->row] = run->item->output;
+}
+
+static inline void place_item(const struct section *section, const struct exec_item *run)
+{
+    if (run->item->steps == 1 && section->y_rows)
+        place_frame(section, run);
+    else
+        place_frames(section, run);
 }
 
 static void set_item(struct exec_item *run, const lstm_item *item)
@@ -279,16 +298,15 @@ static void find_order(struct section *section, const lstm_item *items, size_t n
         section->place[section->order[k]] = k;
     section->n_given = n_items;
     section->n_items = n;
-    section->placed = false;
+    section->placed = section->frame = false;
 }
 
 /* A stream of another model would be written beyond its end. */
 static bool is_good(const struct section *section, const lstm_item *item)
 {
-    const struct lstm_plan *plan = section->plan;
-    return item->stream && item->stream->model_id == plan->model->id &&
-           item->stream->n_floats == plan->model->info.state_floats && item->input &&
-           item->output && (!plan->whole || item->steps <= section->cap_steps);
+    return item->stream && item->stream->model_id == section->model_id &&
+           item->stream->n_floats == section->n_state && item->input && item->output &&
+           (!section->plan->whole || item->steps <= section->cap_steps);
 }
 
 /* How many items are as long as in the last run and good, up to the first that is not. */
@@ -318,6 +336,15 @@ bool section_take(struct section *section, const lstm_item *items, size_t n_item
     return take_again(section, items, n_items) == n_items;
 }
 
+bool section_take_frame(struct section *section, const lstm_item *item)
+{
+    if (!section->frame || item->steps != 1 || !is_good(section, item))
+        return false;
+    set_item(section->items, item);
+    place_frame(section, section->items);
+    return true;
+}
+
 void section_share(struct section *section, const lstm_item *items, const size_t *order,
                    size_t first, size_t stride, size_t n)
 {
@@ -325,7 +352,7 @@ void section_share(struct section *section, const lstm_item *items, const size_t
     for (size_t i = first; i < n; i += stride)
         set_item(&section->items[section->n_items++], &items[order[i]]);
     section->n_given = SIZE_MAX;
-    section->placed = false;
+    section->placed = section->frame = false;
 }
 
 /* ---- blocks ------------------------------------------------------------------ */
@@ -366,13 +393,15 @@ static void place_block(struct section *section)
         place_item(section, &items[i]);
 }
 
-static void place_first_block(struct section *section)
+static OUT_OF_LINE void place_first_block(struct section *section)
 {
     for (size_t i = 0; i < section->n_items; i++)
         section->items[i].done = 0;
     section->n_active = section->n_items;
     place_block(section);
     section->placed = true;
+    section->frame = section->n_given == 1 && section->given[0] == 1 && section->self.size == 1 &&
+                     !section->plan->any_once && plan_split(section->plan, 1, 1).mode == SPLIT_NONE;
 }
 
 static void place_next_block(struct section *section)
@@ -384,8 +413,8 @@ static void place_next_block(struct section *section)
 }
 
 /* After each layer all threads meet: what it made may be read, what it read written again. */
-static void run_op(const struct plan_op *op, struct exec *exec,
-                   void (*run)(const struct plan_op *op, struct exec *exec))
+static inline void run_op(const struct plan_op *op, struct exec *exec,
+                          void (*run)(const struct plan_op *op, struct exec *exec))
 {
     exec->met = false;
     if (run)
@@ -394,15 +423,18 @@ static void run_op(const struct plan_op *op, struct exec *exec,
         barrier_wait(&exec->section->all);
 }
 
-static void run_block(const struct lstm_plan *plan, struct exec *exec)
+static inline void run_block(const struct lstm_plan *plan, struct exec *exec)
 {
-    for (uint32_t i = 0; i < plan->n_ops; i++)
-        if (plan->ops[i].reducer || !plan->ops[i].once)
-            run_op(&plan->ops[i], exec, plan->ops[i].run);
+    struct section *section = exec->section;
+    const struct plan_op *end = plan->ops + plan->n_ops;
+    for (const struct plan_op *op = plan->ops; op < end; op++)
+        if (op->each_block)
+            run_op(op, exec, op->run);
+    section->backwards ^= section->items[0].steps & 1; /* each step has turned round */
 }
 
 /* What is there once a run: results of reducers and what is computed from them. */
-static void run_once(const struct lstm_plan *plan, struct exec *exec)
+static OUT_OF_LINE void run_once(const struct lstm_plan *plan, struct exec *exec)
 {
     for (uint32_t i = 0; i < plan->n_ops; i++) {
         const struct plan_op *op = &plan->ops[i];
@@ -411,7 +443,7 @@ static void run_once(const struct lstm_plan *plan, struct exec *exec)
     }
 }
 
-static void prepare(struct section *section, uint32_t rank, uint32_t size)
+static OUT_OF_LINE void prepare(struct section *section, uint32_t rank, uint32_t size)
 {
     const struct lstm_plan *plan = section->plan;
     section->self = (struct exec){section, &section->threads[rank], rank, size, false};
@@ -428,11 +460,24 @@ static void take_seats(struct section *section, uint64_t number)
     section->all.waited_ns = section->group[0].waited_ns = section->group[1].waited_ns = 0;
 }
 
+static OUT_OF_LINE void run_more_blocks(struct section *section)
+{
+    do {
+        place_next_block(section);
+        barrier_wait(&section->all); /* streams have their new states */
+        run_block(section->plan, &section->self);
+    } while (!section->last);
+}
+
+void section_run_frame(struct section *section)
+{
+    run_block(section->plan, &section->self);
+}
+
 void section_run(struct section *section, uint32_t rank, uint32_t size, uint64_t number)
 {
     const struct lstm_plan *plan = section->plan;
-    struct exec *exec = &section->self;
-    if (exec->size != size)
+    if (section->self.size != size)
         prepare(section, rank, size);
     if (size > 1)
         take_seats(section, number);
@@ -440,14 +485,9 @@ void section_run(struct section *section, uint32_t rank, uint32_t size, uint64_t
         place_user_once(section, plan->output);
     if (!section->placed)
         place_first_block(section);
-    for (;;) {
-        run_block(plan, exec);
-        section->backwards ^= section->items[0].steps & 1; /* each step has turned round */
-        if (section->last)
-            break;
-        place_next_block(section);
-        barrier_wait(&section->all); /* streams have their new states */
-    }
+    run_block(plan, &section->self);
+    if (!section->last)
+        run_more_blocks(section);
     if (plan->any_once)
-        run_once(plan, exec);
+        run_once(plan, &section->self);
 }

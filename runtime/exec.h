@@ -20,6 +20,9 @@
 /* Most rows of a block that need not hold the whole sequence, unless there are more items. */
 enum { BLOCK_ROWS = 256 };
 
+/* Out of a function that the shortest runs pass through: its registers need not be saved there. */
+#define OUT_OF_LINE __attribute__((noinline))
+
 /* An item while it runs. */
 struct exec_item {
     const lstm_item *item;
@@ -50,6 +53,10 @@ struct exec {
 struct section {
     _Alignas(64) const struct lstm_plan *plan; /* no line that another thread's section has */
     size_t cap_items, cap_steps, cap_rows, n_pointers;
+    uint32_t model_id;        /* of the plan's model, and the floats of its streams' states */
+    size_t n_state;
+    float **x_rows, **y_rows; /* of the caller's memory; y_rows: NULL if the output is there once */
+    size_t x_size, y_size;    /* floats of a frame there */
     size_t *given;            /* [cap_items]: steps of the items given to the last run … */
     size_t n_given;           /* … as long as their order and first block hold, else SIZE_MAX */
     size_t *order;            /* [n_items]: numbers of the items with steps, longest first */
@@ -57,6 +64,7 @@ struct section {
     size_t n_items;           /* of this run: those with steps */
     struct exec_item *items;  /* [cap_items], in that order */
     bool placed;              /* the block in place is the first one of such a run */
+    bool frame;               /* and that was one frame of one item, by one thread */
     size_t n_active;          /* of this block: the first ones */
     size_t n_rows;            /* of this block */
     bool last;                /* no block comes after this one */
@@ -93,6 +101,10 @@ bool section_take(struct section *section, const lstm_item *items, size_t n_item
  * shares of a ragged batch come out alike. */
 void section_share(struct section *section, const lstm_item *items, const size_t *order,
                    size_t first, size_t stride, size_t n);
+
+/* One frame of one item, as in the last run: taken in short. False: take it as any other. */
+bool section_take_frame(struct section *section, const lstm_item *item);
+void section_run_frame(struct section *section);
 
 /* Run them to their end; each thread of the team calls it with its own section and the same
  * number, greater than that of any run before. Threads but the first must then touch the run

@@ -297,6 +297,7 @@ static lstm_status build_ops(struct lstm_plan *plan, lstm_error *error)
         op->once = op->layer->out.once;
         op->kept = plan->n_ops + 1 + plan->n_kept;
         plan->n_kept += op->layer->type->kept > 0;
+        op->each_block = op->reducer || !op->once;
         op->prepared = plan->prepared_bytes;
         plan->prepared_bytes += op->layer->type->prepared_bytes;
         plan->whole |= op->layer->whole;

@@ -70,6 +70,7 @@ struct plan_op {
     uint32_t kept;    /* value beyond the layers': what a reducer keeps for its items */
     void (*run)(const struct plan_op *op, struct exec *exec); /* the layer type's */
     bool reducer, once; /* its family; its result is there once a run */
+    bool each_block;    /* it runs for each block of time, else at the end */
     size_t prepared;    /* bytes before its own in a thread's prepared memory */
     union {
         struct recurrent_op recurrent;

@@ -16,8 +16,14 @@
 #include "runtime/exec.h"
 #include "runtime/plan.h"
 
+struct stepper;
+
+/* Step `s` of the first `items` items, whose pointers are in step->scratch, with rows of
+ * bias + W·x, which it may overwrite, or NULL. */
+typedef void step_one_fn(struct stepper *step, size_t s, size_t items, float *const *hoisted);
+
 /* One direction of a layer, as one thread of its group sees it. It is made once for each
- * size of the team and must not change while it steps. */
+ * size of the team; only `args` changes while it steps. */
 struct stepper {
     const struct plan_op *op;
     const struct recurrent_op *rec;
@@ -27,24 +33,22 @@ struct stepper {
     struct exec_scratch *scratch; /* this thread's */
     float *floats;                /* the group's: [items][scratch_floats] */
     struct barrier_seat *seat;    /* in the group */
-    uint32_t direction, rank, size;
+    uint32_t direction, rank, size; /* size: of those that step it together */
+    size_t panel_begin, panel_end;  /* of the weights: this thread's */
     bool reverse;
+    step_one_fn *one; /* the method's, or what its prepare has put here */
     float **in, **out; /* rows of the layer's input and output … */
     size_t column;     /* … where this direction's part of an output row begins */
     union {
         struct simd_lstm lstm;
         struct simd_gru gru;
-    } args; /* of the method's kernel, as far as they do not change from step to step */
+    } args; /* of the method's kernel */
 };
 
 struct recurrent_method {
     const char *backend; /* plan option that asks for it */
     const char *how;     /* a phrase for the printed plan */
     const char *behind;  /* why it comes after the rows before it in the table */
-
-    /* Its threads share the hidden units, each step ends with step_sync, and the input part
-     * is done for many steps at once; else a group's first thread does all. */
-    bool fused;
 
     /* Why it cannot do this layer (a static text), or NULL. */
     const char *(*reject)(const struct lstm_plan *plan, const struct layer *layer);
@@ -62,7 +66,12 @@ struct recurrent_method {
     /* Fill in step->args; may be NULL. */
     void (*prepare)(struct stepper *step);
 
-    /* All steps of the block; what barriers it needs between steps is its own business. */
+    /* Steps are done one by one, and threads share the hidden units if it is fused: they meet
+     * after each step. Else a group's first thread does all. */
+    step_one_fn *one;
+    bool fused;
+
+    /* Instead of `one`: all steps of the block, by a group's first thread. */
     void (*steps)(const struct stepper *step);
 };
 
@@ -109,26 +118,29 @@ void recurrent_release(struct plan_op *op);
 void recurrent_prepare(const struct plan_op *op, struct exec *exec);
 void recurrent_run(const struct plan_op *op, struct exec *exec);
 
+/* All steps of the block, by this thread and its group. */
+void recurrent_steps(struct stepper *step);
+
 /* The run of a layer with a mask (recurrent_mask.c). */
 void recurrent_run_masked(const struct plan_op *op, struct exec *exec);
 
 struct recurrent_prepared {
-    uint32_t n;             /* directions that this thread steps */
+    uint32_t n;             /* directions that this thread steps, alone or with others */
+    bool met;               /* the last step ends with a meeting of the whole team */
     struct stepper step[2]; /* [n] */
 };
 
 /* All threads of the group meet. */
 static inline void step_sync(const struct stepper *step)
 {
-    barrier_wait(step->seat);
+    if (step->size > 1)
+        barrier_meet(step->seat);
 }
 
-/* Items that have a step `s`: the first ones, lengths descend. */
-static inline size_t step_active(const struct stepper *step, size_t s, size_t active)
+/* Panels go backwards in every other step: what the step before left in the cache comes first. */
+static inline bool step_backwards(const struct stepper *step, size_t s)
 {
-    while (active && step->section->items[active - 1].steps <= s)
-        active--;
-    return active;
+    return step->section->backwards ^ (s & 1);
 }
 
 /* Where step `s` of an item reads its input, where h was before, where its output goes. */
@@ -149,43 +161,6 @@ static inline void step_place(const struct stepper *step, size_t s, size_t activ
         scratch->h[i] = s ? step->out[before] + step->column : items[i].state + step->state->h;
         scratch->c[i] = items[i].state + step->state->c;
         scratch->out[i] = step->out[row] + step->column;
-    }
-}
-
-/* Panels that a thread of the group steps. */
-struct step_share {
-    size_t panel_begin, panel_end;
-};
-struct step_share step_share_of(const struct stepper *step);
-
-/* bias + W·x of the steps [s, s + n) into the hoist buffer, for the share's panels. Its row for
- * step s + j of item i is j · active + i: items that have ended by then leave a gap. */
-void step_hoist(const struct stepper *step, struct step_share share, size_t s, size_t n,
-                size_t active);
-
-/* One step of `items` items, with rows of bias + W·x, which it may overwrite, or NULL. */
-typedef void step_one_fn(const struct stepper *step, void *context, size_t s, size_t items,
-                         float *const *hoisted);
-
-/* All steps of the block, the input part of as many as pays computed ahead. Inline, so that
- * `one` may be. */
-static inline void step_all(const struct stepper *step, struct step_share share, step_one_fn *one,
-                            void *context)
-{
-    const size_t n_steps = step->section->items[0].steps;
-    size_t items = step->section->n_active;
-    for (size_t s = 0; s < n_steps;) {
-        const size_t active = items, left = n_steps - s;
-        const size_t ahead = left < 2 ? 0 : choose_hoist(active, left, step->rec->hoist_tile);
-        float **rows = ahead ? step->section->hoist_rows[step->direction] : NULL;
-        if (ahead)
-            step_hoist(step, share, s, ahead, active);
-        const size_t end = s + (ahead ? ahead : 1);
-        do {
-            one(step, context, s++, items, rows);
-            items = step_active(step, s, items);
-            rows = rows ? rows + active : NULL;
-        } while (s < end);
     }
 }
 

@@ -175,13 +175,10 @@ static void candidates(const struct stepper *step, size_t s, size_t items)
     exec_product(step->op->plan, &step->weights->h_new, scratch->in, scratch->c, items);
 }
 
-static void one_step(const struct stepper *step, void *context, size_t s, size_t items,
-                     float *const *hoisted)
+static void one(struct stepper *step, size_t s, size_t items, float *const *hoisted)
 {
     const struct lstm_plan *plan = step->op->plan;
     struct exec_scratch *scratch = step->scratch;
-    (void)context;
-    step_place(step, s, items);
     for (size_t i = 0; i < items; i++)
         scratch->spare[i] = hoisted ? hoisted[i] : step->floats + i * step->rec->scratch_floats;
     if (!hoisted)
@@ -198,12 +195,6 @@ static void one_step(const struct stepper *step, void *context, size_t s, size_t
         exec_product(plan, &step->weights->projection, scratch->hoisted, scratch->out, items);
 }
 
-static void steps(const struct stepper *step)
-{
-    const struct step_share all = {0, step->weights->x.panels.count};
-    step_all(step, all, one_step, NULL);
-}
-
 const struct recurrent_method recurrent_cells = {
     .backend = "native",
     .how = "products, then vector operations",
@@ -211,5 +202,5 @@ const struct recurrent_method recurrent_cells = {
     .reject = reject,
     .kernel = kernel,
     .build = build,
-    .steps = steps,
+    .one = one,
 };

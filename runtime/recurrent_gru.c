@@ -62,41 +62,30 @@ static void prepare(struct stepper *step)
 {
     const struct recurrent_weights *weights = step->weights;
     const struct exec_scratch *scratch = step->scratch;
-    const struct step_share share = step_share_of(step);
     step->args.gru = (struct simd_gru){
         .wx = weights->x.weights, .wh = weights->h.weights, .bias = weights->x.bias,
         .bias_h = weights->h.bias, .panels = &weights->x.panels, .n_x = step->rec->n_x,
         .units = step->rec->hidden, .x = scratch->in, .h = scratch->h, .h_out = scratch->out,
-        .panel_begin = share.panel_begin, .panel_end = share.panel_end,
+        .panel_begin = step->panel_begin, .panel_end = step->panel_end,
     };
 }
 
-static void one_step(const struct stepper *step, void *context, size_t s, size_t items,
-                     float *const *hoisted)
+static void one(struct stepper *step, size_t s, size_t items, float *const *hoisted)
 {
-    struct simd_gru *args = context;
-    step_place(step, s, items);
+    struct simd_gru *args = &step->args.gru;
     args->items = items;
     args->xw = (const float *const *)hoisted;
+    args->backwards = step_backwards(step, s);
     step->op->plan->gru->step(args);
-    args->backwards = !args->backwards;
-    step_sync(step);
-}
-
-static void steps(const struct stepper *step)
-{
-    struct simd_gru args = step->args.gru;
-    args.backwards = step->section->backwards;
-    step_all(step, (struct step_share){args.panel_begin, args.panel_end}, one_step, &args);
 }
 
 const struct recurrent_method recurrent_gru = {
     .backend = "native",
     .how = "product, gates and cell in one",
-    .fused = true,
     .reject = reject,
     .kernel = kernel,
     .build = build,
     .prepare = prepare,
-    .steps = steps,
+    .one = one,
+    .fused = true,
 };

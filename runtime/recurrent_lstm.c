@@ -58,62 +58,51 @@ static lstm_status build(struct plan_builder *builder, struct plan_op *plan_op, 
     return LSTM_OK;
 }
 
-static void project(const struct stepper *step, size_t active)
+static void one(struct stepper *step, size_t s, size_t items, float *const *hoisted)
 {
+    struct simd_lstm *args = &step->args.lstm;
+    args->items = items;
+    args->xw = (const float *const *)hoisted;
+    args->backwards = step_backwards(step, s);
+    step->op->plan->lstm->step(args);
+}
+
+/* The kernel's h goes to the group's scratch and is projected from there. */
+static void one_projected(struct stepper *step, size_t s, size_t items, float *const *hoisted)
+{
+    float **h = step->scratch->spare;
+    for (size_t i = 0; i < items; i++)
+        h[i] = step->floats + i * step->rec->scratch_floats;
+    one(step, s, items, hoisted);
+    step_sync(step);
     if (step->rank == 0)
-        exec_product(step->op->plan, &step->weights->projection,
-                     (const float *const *)step->scratch->spare, step->scratch->out, active);
+        exec_product(step->op->plan, &step->weights->projection, (const float *const *)h,
+                     step->scratch->out, items);
 }
 
 static void prepare(struct stepper *step)
 {
     const struct recurrent_weights *weights = step->weights;
     const struct exec_scratch *scratch = step->scratch;
-    const struct step_share share = step_share_of(step);
+    const bool projected = weights->projection.weights;
     step->args.lstm = (struct simd_lstm){
         .wx = weights->x.weights, .wh = weights->h.weights, .bias = weights->x.bias,
         .panels = &weights->x.panels, .n_x = step->rec->n_x, .n_h = step->rec->n_r,
         .units = step->rec->hidden, .x = scratch->in, .h = scratch->h, .c = scratch->c,
-        .h_out = weights->projection.weights ? scratch->spare : scratch->out,
-        .panel_begin = share.panel_begin, .panel_end = share.panel_end,
+        .h_out = projected ? scratch->spare : scratch->out,
+        .panel_begin = step->panel_begin, .panel_end = step->panel_end,
     };
-}
-
-/* With a projection the kernel's h goes to the group's scratch and is projected from there. */
-static void one_step(const struct stepper *step, void *context, size_t s, size_t items,
-                     float *const *hoisted)
-{
-    struct simd_lstm *args = context;
-    const bool projected = step->weights->projection.weights;
-    step_place(step, s, items);
-    args->items = items;
-    args->xw = (const float *const *)hoisted;
     if (projected)
-        for (size_t i = 0; i < items; i++)
-            step->scratch->spare[i] = step->floats + i * step->rec->scratch_floats;
-    step->op->plan->lstm->step(args);
-    args->backwards = !args->backwards;
-    step_sync(step);
-    if (projected) {
-        project(step, items);
-        step_sync(step);
-    }
-}
-
-static void steps(const struct stepper *step)
-{
-    struct simd_lstm args = step->args.lstm;
-    args.backwards = step->section->backwards;
-    step_all(step, (struct step_share){args.panel_begin, args.panel_end}, one_step, &args);
+        step->one = one_projected;
 }
 
 const struct recurrent_method recurrent_lstm = {
     .backend = "native",
     .how = "product, gates and cell in one",
-    .fused = true,
     .reject = reject,
     .kernel = kernel,
     .build = build,
     .prepare = prepare,
-    .steps = steps,
+    .one = one,
+    .fused = true,
 };

@@ -74,7 +74,6 @@ static void fill(const struct stepper *step)
 void recurrent_run_masked(const struct plan_op *op, struct exec *exec)
 {
     const struct recurrent_prepared *prepared = exec_prepared(exec, op);
-    const struct recurrent_method *method = op->u.recurrent.method;
     struct section taken;
     take(exec->section, op, &taken);
     for (uint32_t i = 0; i < prepared->n; i++) {
@@ -82,8 +81,8 @@ void recurrent_run_masked(const struct plan_op *op, struct exec *exec)
         step.section = &taken;
         step.in = taken.taken_rows[0];
         step.out = taken.taken_rows[1];
-        if (taken.n_active && (method->fused || step.rank == 0))
-            method->steps(&step);
+        if (taken.n_active)
+            recurrent_steps(&step);
         if (step.rank == 0)
             fill(&prepared->step[i]);
     }

@@ -38,8 +38,30 @@ float *step_c(const struct stepper *step, size_t item)
     return step->section->items[item].state + step->state->c;
 }
 
-void step_hoist(const struct stepper *step, struct step_share share, size_t s, size_t n,
-                size_t active)
+/* Pointers of step `s` of an item into scratch->in, h, c and out. */
+static inline void place_one(const struct stepper *step, size_t s, size_t item)
+{
+    struct exec_scratch *scratch = step->scratch;
+    const struct exec_item *run = &step->section->items[item];
+    const size_t row = run->row + (step->reverse ? run->steps - 1 - s : s);
+    const size_t before = step->reverse ? row + 1 : row - 1;
+    scratch->in[item] = step->in[row];
+    scratch->h[item] = s ? step->out[before] + step->column : run->state + step->state->h;
+    scratch->c[item] = run->state + step->state->c;
+    scratch->out[item] = step->out[row] + step->column;
+}
+
+static inline void one_step(struct stepper *step, size_t s, size_t items, float *const *hoisted)
+{
+    for (size_t i = 0; i < items; i++)
+        place_one(step, s, i);
+    step->one(step, s, items, hoisted);
+    step_sync(step);
+}
+
+/* bias + W·x of the steps [s, s + n) into the hoist buffer, for the thread's panels. Its row for
+ * step s + j of item i is j · active + i: items that have ended by then leave a gap. */
+static void hoist(const struct stepper *step, size_t s, size_t n, size_t active)
 {
     const struct packed_matrix *x = &step->weights->x;
     struct exec_scratch *scratch = step->scratch;
@@ -52,16 +74,37 @@ void step_hoist(const struct stepper *step, struct step_share share, size_t s, s
     const struct simd_gemm args = {
         .weights = x->weights, .bias = x->bias, .panels = &x->panels, .k = x->k,
         .n_out = x->panels.columns, .x = scratch->in, .out = scratch->spare, .rows = rows,
-        .panel_begin = share.panel_begin, .panel_end = share.panel_end,
+        .panel_begin = step->panel_begin, .panel_end = step->panel_end,
     };
     step->op->plan->gemm->run(&args);
 }
 
-struct step_share step_share_of(const struct stepper *step)
+/* Items that have a step `s`: the first ones, lengths descend. */
+static size_t active_at(const struct stepper *step, size_t s, size_t active)
 {
-    const size_t count = step->weights->x.panels.count;
-    return (struct step_share){count * step->rank / step->size,
-                               count * (step->rank + 1) / step->size};
+    while (active && step->section->items[active - 1].steps <= s)
+        active--;
+    return active;
+}
+
+/* The input part of as many steps as pays is computed ahead. */
+static void all_steps(struct stepper *step)
+{
+    const size_t n_steps = step->section->items[0].steps;
+    size_t items = step->section->n_active;
+    for (size_t s = 0; s < n_steps;) {
+        const size_t active = items;
+        const size_t ahead = choose_hoist(active, n_steps - s, step->rec->hoist_tile);
+        float **rows = ahead ? step->section->hoist_rows[step->direction] : NULL;
+        if (ahead)
+            hoist(step, s, ahead, active);
+        const size_t end = s + (ahead ? ahead : 1);
+        do {
+            one_step(step, s++, items, rows);
+            items = active_at(step, s, items);
+            rows = rows ? rows + active : NULL;
+        } while (s < end);
+    }
 }
 
 /* After the last step of the block each stream gets its h; c is there already. */
@@ -79,21 +122,27 @@ static void keep_h(const struct stepper *step)
 static void add_direction(struct recurrent_prepared *prepared, const struct plan_op *op,
                           const struct exec *exec, uint32_t direction, uint32_t leader)
 {
-    struct stepper *step = &prepared->step[prepared->n++];
+    struct stepper *step = &prepared->step[prepared->n];
     struct section *section = exec->section;
+    const struct recurrent_method *method = op->u.recurrent.method;
+    const bool shared = method->fused;
     struct barrier_seat *seat =
         op->u.recurrent.n_directions == 1 ? &section->all : &section->group[direction];
     *step = (struct stepper){
         .op = op, .rec = &op->u.recurrent, .weights = &op->u.recurrent.direction[direction],
         .state = &op->layer->state[direction], .section = section, .scratch = exec->scratch,
         .floats = section->threads[leader].floats, .seat = seat, .direction = direction,
-        .rank = seat->rank, .size = seat->size,
+        .rank = seat->rank, .size = shared ? seat->size : 1, .one = method->one,
         .reverse = op->layer->spec.params[MODEL_RNN_DIRECTION] == MODEL_REVERSED || direction == 1,
         .in = exec_rows(exec, op->layer->spec.inputs[0]), .out = exec_rows(exec, op->output),
         .column = direction * op->u.recurrent.n_r,
     };
-    if (step->rec->method->prepare)
-        step->rec->method->prepare(step);
+    prepared->n += shared || step->rank == 0;
+    const size_t panels = step->weights->x.panels.count;
+    step->panel_begin = shared ? panels * step->rank / step->size : 0;
+    step->panel_end = shared ? panels * (step->rank + 1) / step->size : panels;
+    if (method->prepare)
+        method->prepare(step);
 }
 
 /* Two directions go to two halves of the team, or one after the other to one thread. */
@@ -103,6 +152,7 @@ void recurrent_prepare(const struct plan_op *op, struct exec *exec)
     struct section *section = exec->section;
     const uint32_t first = (exec->size + 1) / 2, direction = exec->rank >= first;
     prepared->n = 0;
+    prepared->met = op->u.recurrent.method->fused && op->u.recurrent.n_directions == 1;
     section->group[0].rank = exec->rank;
     section->group[0].size = first;
     section->group[1].rank = exec->size == 1 ? 0 : exec->rank - first;
@@ -117,16 +167,41 @@ void recurrent_prepare(const struct plan_op *op, struct exec *exec)
     }
 }
 
+void recurrent_steps(struct stepper *step)
+{
+    if (step->one)
+        all_steps(step);
+    else
+        step->rec->method->steps(step);
+}
+
+static OUT_OF_LINE void run_steps(struct stepper *step)
+{
+    recurrent_steps(step);
+    if (step->rank == 0)
+        keep_h(step);
+}
+
+/* One step of one item, as the shortest runs have it, in short. */
+static inline void run_frame(struct stepper *step)
+{
+    place_one(step, 0, 0);
+    step->one(step, 0, 1, NULL);
+    step_sync(step);
+    if (step->rank == 0)
+        memcpy(state_h(step, 0), step->scratch->out[0], step->state->n_h * sizeof(float));
+}
+
 void recurrent_run(const struct plan_op *op, struct exec *exec)
 {
-    const struct recurrent_prepared *prepared = exec_prepared(exec, op);
-    const struct recurrent_method *method = op->u.recurrent.method;
-    for (uint32_t i = 0; i < prepared->n; i++) {
-        const struct stepper *step = &prepared->step[i];
-        if (method->fused || step->rank == 0)
-            method->steps(step);
-        if (step->rank == 0)
-            keep_h(step);
-    }
-    exec->met = method->fused && op->u.recurrent.n_directions == 1;
+    struct recurrent_prepared *prepared = exec_prepared(exec, op);
+    const struct section *section = exec->section;
+    struct stepper *step = prepared->step, *end = step + prepared->n;
+    const bool frame = section->n_active == 1 && section->items[0].steps == 1;
+    for (; step < end; step++)
+        if (frame && step->one)
+            run_frame(step);
+        else
+            run_steps(step);
+    exec->met = prepared->met;
 }

@@ -233,6 +233,24 @@ static void run_split(const lstm_workspace *workspace, const lstm_item *items, s
     }
 }
 
+static OUT_OF_LINE lstm_status run_items(lstm_workspace *workspace, const lstm_item *items,
+                                         size_t n_items)
+{
+    struct section *first = workspace->sections;
+    if (!section_take(first, items, n_items))
+        return LSTM_E_ARG;
+    if (!first->n_items)
+        return LSTM_OK;
+    first->failed = false; /* other backends run in the first section */
+    if (workspace->plan->threads == 1)
+        run_first(workspace, 1, 0);
+    else
+        run_split(workspace, items, n_items);
+    return first->failed ? LSTM_E_BACKEND : LSTM_OK;
+}
+
+/* The shortest runs are the most frequent ones: one frame of one item, and what a call costs is a
+ * good part of their time. */
 lstm_status lstm_run(const lstm_plan *plan, lstm_workspace *workspace, const lstm_item *items,
                      size_t n_items)
 {
@@ -240,14 +258,11 @@ lstm_status lstm_run(const lstm_plan *plan, lstm_workspace *workspace, const lst
         (!items && n_items))
         return LSTM_E_ARG;
     struct section *first = workspace->sections;
-    if (!section_take(first, items, n_items))
-        return LSTM_E_ARG;
-    if (!first->n_items)
-        return LSTM_OK;
-    first->failed = false; /* other backends run in the first section */
-    if (plan->threads == 1)
-        run_first(workspace, 1, 0);
-    else
-        run_split(workspace, items, n_items);
+    if (n_items != 1 || !section_take_frame(first, items))
+        return run_items(workspace, items, n_items);
+    first->failed = false;
+    const uint64_t saved = simd_fpenv_enter();
+    section_run_frame(first);
+    simd_fpenv_leave(saved);
     return first->failed ? LSTM_E_BACKEND : LSTM_OK;
 }
