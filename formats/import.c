@@ -13,6 +13,11 @@
 const struct importer *const importers[] = {
     &importer_safetensors,
     &importer_onnx,
+    /* JSON of audio plugins; the last one takes what looks like a state_dict. */
+    &importer_nam,
+    &importer_guitarml,
+    &importer_rtneural,
+    &importer_torch_json,
     NULL,
 };
 

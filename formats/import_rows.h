@@ -11,4 +11,10 @@
 extern const struct importer importer_onnx;
 extern const struct importer importer_safetensors;
 
+/* Audio plugins. */
+extern const struct importer importer_guitarml;
+extern const struct importer importer_nam;
+extern const struct importer importer_rtneural;
+extern const struct importer importer_torch_json;
+
 #endif

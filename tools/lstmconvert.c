@@ -260,9 +260,11 @@ static bool verify(struct conversion *conversion)
     bool good;
     if (!args->verify)
         return true;
-    if (strcmp(args->verify, "stored") == 0)
-        return complain("--verify stored: %s is no model file, so nothing is stored in it", args->input);
-    if (!reference_load(args->verify, &reference))
+    /* Some foreign files hold vectors, too. */
+    good = strcmp(args->verify, "stored") == 0
+               ? reference_of_model(conversion->model, args->input, &reference)
+               : reference_load(args->verify, &reference);
+    if (!good)
         return false;
     good = verify_model(conversion->model, args->input, &reference, args->tolerance) &&
            (!args->keep_reference || store_reference(conversion, &reference));

@@ -252,7 +252,7 @@ def stored_reference(place):
     contains(place.run("--verify", "ref.npz", "out.bin").out.decode(), "hn +2 numbers")
     place.run("m.safetensors", "-o", "plain.bin")
     refuse(place, ["--verify", "stored", "plain.bin"], "no reference vectors are stored")
-    refuse(place, ["--verify", "stored", "m.safetensors"], "nothing is stored in it")
+    contains(place.run("--verify", "stored", "m.safetensors", code=1).err, "no reference vectors are stored")
     place.write("h0.npz", reference(h0=([1, 1, 2], [0, 0])))
     refuse(place, ["m.safetensors", "--verify", "h0.npz", "--keep-reference", "-o", "x.bin"], "h0 or c0")
 

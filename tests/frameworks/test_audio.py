@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: MIT
+"""Random networks of audio plugins (NAM, GuitarML, RTNeural, AIDA-X, state_dict JSON) through lstmconvert,
+against PyTorch; and RTNeural's layout of weights against Keras itself, where Keras is installed.
+
+    test_audio.py [CASES [SEED]]
+
+Three results are compared: ours, PyTorch's in float32, and PyTorch's in float64, which counts as the truth.
+The ratio (our largest error) / (PyTorch's largest float32 error) must have a median of at most 1.1 and never
+exceed 2.
+"""
+import json
+import os
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+
+os.environ.setdefault("KERAS_BACKEND", "torch")
+
+try:
+    import numpy as np
+    import torch
+except ImportError as missing:
+    print("skipped: %s (pip install torch numpy)" % missing)
+    sys.exit(77)
+
+import lstmrun
+import make_audio_models as made
+
+TOOLS = os.path.join(os.environ.get("LSTMRUN_BUILD", "build"), "tools")
+MEDIAN, MOST = 1.1, 2.0
+ROUNDING = 2.0 ** -24  # of the result itself: nobody can be sure to be nearer to the truth
+ITEMS, STEPS = 8, 256
+KERAS_CASES = 24
+KERAS_TOLERANCE = 1e-5
+
+
+def convert(path, *options):
+    model = path + ".bin"
+    done = subprocess.run([os.path.join(TOOLS, "lstmconvert"), path, "-o", model, *options],
+                          capture_output=True, text=True)
+    if done.returncode != 0:
+        raise AssertionError("lstmconvert: " + done.stderr.strip())
+    return model, done.stdout
+
+
+def largest_error(result, truth):
+    return float(np.max(np.abs(result - truth))) / max(1.0, float(np.max(np.abs(truth))))
+
+
+def check(network, folder):
+    path = made.write(network, os.path.join(folder, "net." + network.extension))
+    options = ["--verify", "stored"] if isinstance(network, made.AidaX) else []
+    model, said = convert(path, *options)
+    assert not options or "within 1e-05" in said, "the vectors in the file were not verified: " + said
+    x = torch.randn(ITEMS, STEPS, network.inputs)
+    single = network.to(torch.float32).run(x).double().numpy()
+    truth = network.to(torch.float64).run(x.double()).numpy()
+    outputs, _ = lstmrun.Model(model).plan().run(list(x.numpy()))
+    ours = np.array(outputs, np.float64)
+    assert ours.shape == truth.shape, "shape %s, expected %s" % (ours.shape, truth.shape)
+    error = largest_error(ours, truth)
+    assert error < 1e-3, "largest relative error %.3g" % error
+    return error / max(largest_error(single, truth), ROUNDING)
+
+
+# ---- Keras ---------------------------------------------------------------------------------------------------
+
+
+def keras_layers(rng, keras):
+    """A random Sequential and the entries that RTNeural's exporter writes for it."""
+    layers, entries = [], []
+    for _ in range(rng.choice([1, 2, 3])):
+        size = rng.choice([2, 3, 8, 12])
+        activation = rng.choice([None, "tanh", "relu", "sigmoid", "elu", "softmax"])
+        kind = rng.choice(["dense", "lstm", "gru", "conv1d", "batchnorm"])
+        entry = {"type": kind, "activation": "" if kind in ("lstm", "gru", "batchnorm") else activation or ""}
+        if kind == "dense":
+            layer = keras.layers.Dense(size, activation=activation)
+        elif kind == "conv1d":
+            taps, dilation = rng.choice([1, 2, 4]), rng.choice([1, 3])
+            layer = keras.layers.Conv1D(size, taps, dilation_rate=dilation, padding="causal", activation=activation)
+            entry.update(kernel_size=[taps], dilation=[dilation], groups=1)
+        elif kind == "batchnorm":
+            layer = keras.layers.BatchNormalization(epsilon=1e-3)
+            entry.update(epsilon=1e-3)
+        else:
+            layer = (keras.layers.LSTM if kind == "lstm" else keras.layers.GRU)(size, return_sequences=True)
+        layers.append(layer)
+        entries.append(entry)
+    return layers, entries
+
+
+def check_keras(rng, keras, folder):
+    inputs = rng.choice([1, 2, 3])
+    layers, entries = keras_layers(rng, keras)
+    model = keras.Sequential([keras.Input((None, inputs)), *layers])
+    for layer, entry in zip(layers, entries):
+        weights = [np.array(part, np.float32) for part in layer.get_weights()]
+        weights = [np.abs(part) + 0.5 if entry["type"] == "batchnorm" else
+                   part + np.float32(0.1) * np.random.default_rng(rng.randrange(1 << 30))
+                   .standard_normal(part.shape).astype(np.float32) for part in weights]
+        layer.set_weights(weights)
+        entry["shape"] = list(layer.output.shape)
+        entry["weights"] = [part.tolist() for part in weights]
+    path = os.path.join(folder, "keras.json")
+    with open(path, "w", encoding="utf-8") as file:
+        json.dump({"in_shape": [None, None, inputs], "layers": entries}, file)
+    x = np.random.default_rng(rng.randrange(1 << 30)).standard_normal((4, 60, inputs)).astype(np.float32)
+    outputs, _ = lstmrun.Model(convert(path)[0]).plan().run(list(x))
+    error = largest_error(np.array(outputs), np.array(model.predict_on_batch(x)))
+    assert error < KERAS_TOLERANCE, "error %.3g to Keras for %s" % (error, [e["type"] for e in entries])
+
+
+def keras_cases(rng, folder):
+    """(passed, failed)"""
+    try:
+        import keras
+    except ImportError as missing:
+        print("SKIPPED the comparison with Keras: %s (pip install keras)" % missing)
+        return 0, 0
+    failed = 0
+    keras.utils.set_random_seed(rng.randrange(1 << 30))
+    for number in range(KERAS_CASES):
+        try:
+            check_keras(rng, keras, folder)
+        except (AssertionError, lstmrun.Error) as problem:
+            failed += 1
+            print("FAILED Keras case %d: %s" % (number, problem))
+    print("Keras %s: %d models" % (keras.__version__, KERAS_CASES))
+    return KERAS_CASES - failed, failed
+
+
+# ---- all -----------------------------------------------------------------------------------------------------
+
+
+def main():
+    cases = int(sys.argv[1]) if len(sys.argv) > 1 else 120
+    seed = int(sys.argv[2]) if len(sys.argv) > 2 else 1
+    rng = random.Random(seed)
+    torch.manual_seed(seed)
+    torch.set_num_threads(1)
+    print("PyTorch %s, %d cases, seed %d" % (torch.__version__, cases, seed))
+    ratios, failed = [], 0
+    with tempfile.TemporaryDirectory() as folder:
+        for number in range(cases):
+            network = made.FORMATS[number % len(made.FORMATS)](rng)
+            try:
+                ratios.append(check(network, folder))
+                assert ratios[-1] <= MOST, "error ratio %.2f to PyTorch's float32" % ratios[-1]
+            except (AssertionError, lstmrun.Error) as problem:
+                failed += 1
+                print("FAILED case %d: %s: %s" % (number, network, problem))
+        good, bad = keras_cases(rng, folder)
+    passed = cases - failed + good
+    failed += bad
+    if ratios:
+        middle = statistics.median(ratios)
+        print("error ratio to PyTorch's float32: median %.3f, largest %.3f" % (middle, max(ratios)))
+        failed += middle > MEDIAN
+        passed += middle <= MEDIAN
+    print("%d passed, %d failed" % (passed, failed))
+    return failed != 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
