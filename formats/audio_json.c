@@ -151,7 +151,8 @@ bool audio_only_keys(const struct audio_file *file, const json_t *object, const 
             size_t used = strlen(list);
             snprintf(list + used, sizeof list - used, "%s%s", used ? ", " : "", known[i]);
         }
-        return import_fail(file->error, "%s%s%.60s: unknown key; known are %s", place, dot(place, key), key, list);
+        return import_fail(file->error, "%s%s%.60s: unknown key; known are %s", place, dot(place, key), key,
+                           list);
     }
     return true;
 }
@@ -183,7 +184,8 @@ const json_t *audio_array(const struct audio_file *file, const json_t *object, c
     return NULL;
 }
 
-const char *audio_text(const struct audio_file *file, const json_t *object, const char *place, const char *key)
+const char *audio_text(const struct audio_file *file, const json_t *object, const char *place,
+                       const char *key)
 {
     const json_t *value = json_object_get(object, key);
     if (json_is_string(value))
@@ -200,7 +202,8 @@ bool audio_count(const struct audio_file *file, const json_t *object, const char
     if (!json_is_integer(value))
         return expected(file, place, key, "a whole number", value);
     if (number < (json_int_t)least || number > MODEL_MAX_DIM)
-        return import_fail(file->error, "%s%s%s: %" JSON_INTEGER_FORMAT ", expected %u to %d", place, dot(place, key),
+        return import_fail(file->error, "%s%s%s: %" JSON_INTEGER_FORMAT ", expected %u to %d", place,
+                           dot(place, key),
                            key, number, least, MODEL_MAX_DIM);
     *out = (uint32_t)number;
     return true;

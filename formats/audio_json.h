@@ -37,7 +37,8 @@ const json_t *audio_object(const struct audio_file *file, const json_t *object, 
                            const char *key);
 const json_t *audio_array(const struct audio_file *file, const json_t *object, const char *place,
                           const char *key);
-const char *audio_text(const struct audio_file *file, const json_t *object, const char *place, const char *key);
+const char *audio_text(const struct audio_file *file, const json_t *object, const char *place,
+                       const char *key);
 
 /* A whole number from `least` to MODEL_MAX_DIM. */
 bool audio_count(const struct audio_file *file, const json_t *object, const char *place, const char *key,

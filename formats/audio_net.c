@@ -219,7 +219,8 @@ static bool set_array(struct metadata *metadata, const char *key, const json_t *
     char text[MAX_VALUE_BYTES];
     size_t n = json_dumpb(value, text, sizeof text, JSON_COMPACT);
     if (n >= sizeof text)
-        return import_fail(metadata->net->file->error, "%s.%s: an array of more than %d bytes", metadata->place,
+        return import_fail(metadata->net->file->error, "%s.%s: an array of more than %d bytes",
+                           metadata->place,
                            key, MAX_VALUE_BYTES);
     text[n] = '\0';
     return set_entry(metadata, key, text);

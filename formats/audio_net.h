@@ -50,7 +50,8 @@ bool audio_add_output_gain(struct audio_net *net, float gain);
 bool audio_add_skip(struct audio_net *net, uint32_t count);
 
 /* A layer without tensors that keeps the frame's shape. */
-void audio_add_plain(struct audio_net *net, const char *name, uint32_t type, uint32_t activation, float alpha);
+void audio_add_plain(struct audio_net *net, const char *name, uint32_t type, uint32_t activation,
+                     float alpha);
 
 /* ---- metadata ------------------------------------------------------------ */
 

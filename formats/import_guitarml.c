@@ -39,7 +39,8 @@ static bool read_unit(const struct audio_file *file, const json_t *data, struct 
             return true;
         }
     }
-    return unit && import_fail(file->error, "model_data.unit_type: '%.60s' is not supported; LSTM, GRU and RNN "
+    return unit && import_fail(file->error, "model_data.unit_type: '%.60s' is not supported; LSTM, GRU and "
+                               "RNN "
                                "are", unit);
 }
 
@@ -161,10 +162,12 @@ static bool check_count(const struct audio_net *net, const struct config *config
             snprintf(last, sizeof last, "_l%u", ++layer);
         if (layer == config->n_layers && strcmp(key, "lin.weight") != 0 &&
             !(config->bias && strcmp(key, "lin.bias") == 0))
-            return import_fail(net->file->error, "state_dict.%.60s: a network of this kind has no such tensor",
+            return import_fail(net->file->error, "state_dict.%.60s: a network of this kind has no such "
+                               "tensor",
                                key);
     }
-    return import_fail(net->file->error, "state_dict: %zu tensors, expected %zu", json_object_size(dict), expected);
+    return import_fail(net->file->error, "state_dict: %zu tensors, expected %zu", json_object_size(dict),
+                       expected);
 }
 
 static bool build(const struct audio_file *file, struct model_builder *builder)
@@ -187,7 +190,8 @@ static bool build(const struct audio_file *file, struct model_builder *builder)
     return true;
 }
 
-static bool import(const struct import_source *source, struct model_builder *builder, struct import_error *error)
+static bool import(const struct import_source *source, struct model_builder *builder,
+                   struct import_error *error)
 {
     struct audio_file file;
     bool good;

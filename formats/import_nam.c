@@ -67,7 +67,8 @@ struct config {
 
 static bool read_config(const struct audio_file *file, struct config *out)
 {
-    static const char *const known[] = {"input_size", "hidden_size", "num_layers", "in_channels", "out_channels",
+    static const char *const known[] = {"input_size", "hidden_size", "num_layers", "in_channels",
+                                        "out_channels",
                                         NULL};
     const json_t *config = audio_object(file, file->root, "", "config");
     uint32_t n_channels;
@@ -115,10 +116,12 @@ static float *read_weights(const struct audio_file *file, const struct config *c
     if (!weights)
         return NULL;
     if (json_array_size(weights) != count) {
-        import_fail(file->error, "weights: %zu numbers; %u layer%s of %u units with %u input%s and %u output%s "
+        import_fail(file->error, "weights: %zu numbers; %u layer%s of %u units with %u input%s and %u "
+                    "output%s "
                     "have %" PRIu64, json_array_size(weights), config->n_layers,
                     config->n_layers == 1 ? "" : "s", config->n_hidden, config->n_inputs,
-                    config->n_inputs == 1 ? "" : "s", config->n_outputs, config->n_outputs == 1 ? "" : "s", count);
+                    config->n_inputs == 1 ? "" : "s", config->n_outputs, config->n_outputs == 1 ? "" : "s",
+                    count);
         return NULL;
     }
     return audio_numbers(file, weights, "weights", 1, (const uint32_t[]){(uint32_t)count});
@@ -127,7 +130,8 @@ static float *read_weights(const struct audio_file *file, const struct config *c
 /* ---- layers -------------------------------------------------------------- */
 
 /* Columns of x, then of h, into matrices of their own. */
-static void split_columns(const float *joined, uint32_t n_rows, uint32_t n_x, uint32_t n_h, float *x, float *h)
+static void split_columns(const float *joined, uint32_t n_rows, uint32_t n_x, uint32_t n_h, float *x,
+                          float *h)
 {
     for (uint32_t row = 0; row < n_rows; row++) {
         memcpy(x + (size_t)row * n_x, joined, n_x * sizeof *x);
@@ -144,14 +148,16 @@ static bool all_zero(const float *numbers, uint32_t n)
     return true;
 }
 
-static bool add_layer(struct audio_net *net, const struct config *config, uint32_t layer, const float *weights)
+static bool add_layer(struct audio_net *net, const struct config *config, uint32_t layer,
+                      const float *weights)
 {
     const uint32_t H = config->n_hidden, I = layer_inputs(config, layer);
     const float *bias = weights + (size_t)4 * H * (I + H), *h0 = bias + (size_t)4 * H, *c0 = h0 + H;
     float *w_x = calloc((size_t)4 * H * I, sizeof *w_x), *w_h = calloc((size_t)4 * H * H, sizeof *w_h);
     char name[32];
     struct import_cell cell = {
-        .name = name, .type = MODEL_LSTM, .hidden = H, .input = I, .recurrent = H, .order = import_order_torch,
+        .name = name, .type = MODEL_LSTM, .hidden = H, .input = I, .recurrent = H,
+        .order = import_order_torch,
         .w_input = w_x, .w_recurrent = w_h, .bias_input = bias,
         .h0 = all_zero(h0, H) ? NULL : h0, .c0 = all_zero(c0, H) ? NULL : c0};
     bool good = (w_x && w_h) || import_fail(net->file->error, "out of memory");
@@ -209,7 +215,8 @@ static bool set_metadata(const struct audio_net *net)
 
 static bool build(const struct audio_file *file, struct model_builder *builder)
 {
-    static const char *const known[] = {"version", "metadata", "architecture", "config", "weights", "sample_rate",
+    static const char *const known[] = {"version", "metadata", "architecture", "config", "weights",
+                                        "sample_rate",
                                         NULL};
     struct config config;
     struct audio_net net;
@@ -227,7 +234,8 @@ static bool build(const struct audio_file *file, struct model_builder *builder)
     return good;
 }
 
-static bool import(const struct import_source *source, struct model_builder *builder, struct import_error *error)
+static bool import(const struct import_source *source, struct model_builder *builder,
+                   struct import_error *error)
 {
     struct audio_file file;
     bool good;

@@ -33,14 +33,16 @@ struct entry {
 };
 
 /* The last number of an array of any length, as Keras has shapes, or the number itself. */
-static bool last_number(const struct audio_file *file, const json_t *object, const char *place, const char *key,
+static bool last_number(const struct audio_file *file, const json_t *object, const char *place,
+                        const char *key,
                         uint32_t *out)
 {
     const json_t *value = json_object_get(object, key);
     const json_t *last = json_is_array(value) ? json_array_get(value, json_array_size(value) - 1) : value;
     json_int_t number = json_integer_value(last);
     if (!json_is_integer(last) || number < 1 || number > MODEL_MAX_DIM)
-        return import_fail(file->error, "%s%s%s: expected a whole number from 1 to %d, alone or last in an array",
+        return import_fail(file->error, "%s%s%s: expected a whole number from 1 to %d, alone or last in an "
+                           "array",
                            place, *place ? "." : "", key, MODEL_MAX_DIM);
     *out = (uint32_t)number;
     return true;
@@ -106,7 +108,8 @@ static bool add_activation(const struct entry *entry)
             return true;
         }
     }
-    return import_fail(entry->net->file->error, "%s.activation: '%.60s' is not supported; tanh, relu, sigmoid, "
+    return import_fail(entry->net->file->error, "%s.activation: '%.60s' is not supported; tanh, relu, "
+                       "sigmoid, "
                        "elu and softmax are", entry->place, name);
 }
 
@@ -115,7 +118,8 @@ static bool ignore_activation(const struct entry *entry)
 {
     const char *name = json_string_value(json_object_get(entry->object, "activation"));
     if (name && *name && strcmp(name, "tanh") != 0)
-        import_note(entry->net->file->source, "%s.activation: '%.60s' of a cell is passed over, as RTNeural does",
+        import_note(entry->net->file->source, "%s.activation: '%.60s' of a cell is passed over, as RTNeural "
+                    "does",
                     entry->place, name);
     return true;
 }
@@ -145,7 +149,8 @@ static bool add_cell(const struct entry *entry, uint32_t type)
     const uint32_t columns = wide <= MODEL_MAX_DIM ? (uint32_t)wide : 0;
     float *w_x = NULL, *w_h = NULL, *bias = NULL;
     bool good = count_weights(entry, 3) &&
-                (columns || import_fail(entry->net->file->error, "%s.shape: %u units are too many", entry->place, H));
+                (columns || import_fail(entry->net->file->error, "%s.shape: %u units are too many",
+                                        entry->place, H));
     if (good)
         w_x = transposed(entry, weights(entry, 0, (const uint32_t[]){I, columns, 0}), I, columns);
     if (w_x)
@@ -201,7 +206,8 @@ static bool read_conv(const struct entry *entry, struct audio_conv *out)
     if (stride != 1)
         return import_fail(file->error, "%s.strides: %u is not supported; 1 is", entry->place, stride);
     if (padding && strcmp(padding, "causal") != 0)
-        return import_fail(file->error, "%s.padding: '%.40s' is not supported; causal is", entry->place, padding);
+        return import_fail(file->error, "%s.padding: '%.40s' is not supported; causal is", entry->place,
+                           padding);
     if (entry->net->n_current % out->groups || out->n_outputs % out->groups)
         return import_fail(file->error, "%s.groups: %u do not divide %u inputs and %u outputs", entry->place,
                            out->groups, entry->net->n_current, out->n_outputs);
@@ -240,7 +246,8 @@ static bool fold_norm(const struct entry *entry, float *const statistics[STATIST
         double factor = gamma / sqrt(spread);
         double beta = statistics[BETA] ? (double)statistics[BETA][i] : 0;
         if (!(spread > 0))
-            good = import_fail(entry->net->file->error, "%s.weights: variance %u and epsilon are %g together, "
+            good = import_fail(entry->net->file->error, "%s.weights: variance %u and epsilon are %g "
+                               "together, "
                                "expected more than 0", entry->place, i, spread);
         scale[i] = (float)factor;
         shift[i] = (float)(beta - (double)statistics[MEAN][i] * factor);
@@ -331,7 +338,8 @@ static bool add_entry(struct audio_net *net, const json_t *object, size_t index)
             return add_row(&layer_rows[i], &entry);
         snprintf(list + used, sizeof list - used, "%s%s", used ? ", " : "", layer_rows[i].type);
     }
-    return import_fail(net->file->error, "%s.type: '%.60s' is not supported; supported are %s", place, type, list);
+    return import_fail(net->file->error, "%s.type: '%.60s' is not supported; supported are %s", place, type,
+                       list);
 }
 
 static bool add_layers(struct audio_net *net)
@@ -397,7 +405,8 @@ static float *read_batch(const struct audio_net *net, const char *key, uint32_t 
 
 /* The vectors are those of the network with its skip connection, without gains: an input is
  * divided by the one and an output multiplied by the other. */
-static bool apply_gains(const struct audio_net *net, const struct player *player, uint32_t n_steps, float *input,
+static bool apply_gains(const struct audio_net *net, const struct player *player, uint32_t n_steps,
+                        float *input,
                         float *output)
 {
     const size_t n_in = (size_t)n_steps * net->n_inputs, n_out = (size_t)n_steps * net->n_current;
@@ -435,12 +444,14 @@ static bool add_batches(const struct audio_net *net, const struct player *player
 
 static bool has_batches(const struct audio_net *net)
 {
-    return json_object_get(net->file->root, "input_batch") || json_object_get(net->file->root, "output_batch");
+    return json_object_get(net->file->root, "input_batch") ||
+           json_object_get(net->file->root, "output_batch");
 }
 
 /* ---- metadata ------------------------------------------------------------ */
 
-static const char *const free_keys[] = {"name", "author", "license", "description", "esr", "date", "version", NULL};
+static const char *const free_keys[] = {"name", "author", "license", "description", "esr", "date", "version",
+                                    NULL};
 
 /* Free keys may stand beside "metadata", too. */
 static bool set_free_keys(const struct audio_net *net)
@@ -486,7 +497,8 @@ static bool build(const struct audio_file *file, struct model_builder *builder)
 {
     static const char *const known[] = {
         "in_shape", "layers", "in_skip", "in_gain", "out_gain", "samplerate", "sample_rate", "metadata",
-        "input_batch", "output_batch", "name", "author", "license", "description", "esr", "date", "version", NULL};
+        "input_batch", "output_batch", "name", "author", "license", "description", "esr", "date", "version",
+        NULL};
     struct audio_net net;
     struct player player;
     uint32_t n_inputs;
@@ -501,7 +513,8 @@ static bool build(const struct audio_file *file, struct model_builder *builder)
     return (!has_batches(&net) || add_batches(&net, &player)) && set_metadata(&net);
 }
 
-static bool import(const struct import_source *source, struct model_builder *builder, struct import_error *error)
+static bool import(const struct import_source *source, struct model_builder *builder,
+                   struct import_error *error)
 {
     struct audio_file file;
     bool good;

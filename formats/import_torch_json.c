@@ -3,9 +3,7 @@
  * A PyTorch state_dict as JSON of nested lists, which RTNeural's helpers read: imported as
  * other files of named tensors are, with the same names, order and --spec.
  */
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "formats/audio_json.h"
 #include "formats/import_rows.h"
@@ -31,7 +29,8 @@ static bool shape_of(const struct audio_file *file, const json_t *value, struct 
     for (; json_is_array(value); value = json_array_get(value, 0)) {
         size_t n = json_array_size(value);
         if (out->rank == MAX_RANK || n == 0 || n > MODEL_MAX_DIM)
-            return import_fail(file->error, "%.100s: an array of %zu in level %u; up to %d levels with 1 to %d in "
+            return import_fail(file->error, "%.100s: an array of %zu in level %u; up to %d levels with 1 to "
+                               "%d in "
                                "each are supported", out->name, n, out->rank, MAX_RANK, MODEL_MAX_DIM);
         out->dims[out->rank++] = n;
         out->count = out->count > SIZE_MAX / n ? SIZE_MAX : out->count * n; /* a lie is found below */
@@ -88,7 +87,8 @@ static bool import_dict(const struct audio_file *file, struct model_builder *bui
     return good;
 }
 
-static bool import(const struct import_source *source, struct model_builder *builder, struct import_error *error)
+static bool import(const struct import_source *source, struct model_builder *builder,
+                   struct import_error *error)
 {
     struct audio_file file;
     json_t *spec;
