@@ -12,6 +12,8 @@
 
 #include "formats/spec.h"
 
+enum { MAX_HISTORY = 1 << 22 }; /* numbers that a convolution carries in a stream's state */
+
 /* ---- layers -------------------------------------------------------------- */
 
 void audio_net_begin(struct audio_net *net, const struct audio_file *file, struct model_builder *builder,
@@ -77,10 +79,11 @@ bool audio_add_conv(struct audio_net *net, const char *name, const struct audio_
     const uint32_t dims[3] = {conv->n_outputs, conv->n_taps, net->n_current / conv->groups};
     const uint64_t history = (uint64_t)conv->dilation * (conv->n_taps - 1);
     struct model_layer_spec layer = {.type = MODEL_TEMPORAL_CONV, .name = name, .n_tensors = 2};
-    if (history > MODEL_MAX_DIM)
-        return import_fail(net->file->error, "%s: %u taps with dilation %u reach back %llu steps, at most %d "
-                           "are supported", name, conv->n_taps, conv->dilation, (unsigned long long)history,
-                           MODEL_MAX_DIM);
+    if (history > MAX_HISTORY / net->n_current)
+        return import_fail(net->file->error, "%s: %u taps with dilation %u reach back %llu steps of %u "
+                           "numbers, at "
+                           "most %d numbers are supported", name, conv->n_taps, conv->dilation,
+                           (unsigned long long)history, net->n_current, MAX_HISTORY);
     layer.params[MODEL_CONV_STRIDE] = 1;
     layer.params[MODEL_CONV_DILATION] = conv->dilation;
     layer.params[MODEL_CONV_PAD_BEFORE] = (uint32_t)history;
