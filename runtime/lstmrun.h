@@ -8,8 +8,8 @@
  *              threads may use one at the same time.
  *   plan       model + options + this CPU: chosen kernels, packed weights,
  *              thread split. Immutable; shared between threads.
- *   stream     one caller's state (h and c of every recurrent layer). Flat
- *              memory; one user at a time.
+ *   stream     one caller's state (h and c of every recurrent layer, earlier frames of
+ *              causal convolutions and delays). Flat memory; one user at a time.
  *   workspace  scratch of one running thread, reused from call to call.
  *
  * A model must outlive its plans and streams; a plan must outlive its
@@ -109,7 +109,7 @@ typedef struct lstm_layer_info {
     uint32_t n_inputs;
     const uint32_t *inputs; /* value read: 0 is the model's input, i + 1 the output of layer i */
     uint64_t n_parameters;
-    uint32_t n_states; /* directions that carry a state; 0 for layers without */
+    uint32_t n_states; /* directions of a recurrent layer; 0 for all others */
     char detail[96];   /* "bidirectional, projection 20, peepholes" … */
 } lstm_layer_info;
 
@@ -230,7 +230,8 @@ LSTMRUN_API lstm_status lstm_stream_load(const lstm_model *model, lstm_stream *s
 typedef enum lstm_state { LSTM_STATE_H, LSTM_STATE_C } lstm_state;
 
 /* State of one direction (0 or 1) of a recurrent layer: [*n_out] floats inside the
- * stream, to read or to set. NULL and 0 if there is no such state. */
+ * stream, to read or to set. A causal convolution or a delay has the last frames that it has
+ * read, oldest first, as h of direction 0. NULL and 0 if there is no such state. */
 LSTMRUN_API float *lstm_stream_get_state(const lstm_model *model, lstm_stream *stream,
                                          uint32_t layer, uint32_t direction,
                                          lstm_state which, size_t *n_out);

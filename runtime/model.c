@@ -216,7 +216,7 @@ lstm_status lstm_model_get_layer(const lstm_model *model, uint32_t index,
     info_out->output_once = layer->out.once;
     info_out->n_inputs = layer->spec.n_inputs;
     info_out->inputs = layer->spec.inputs;
-    info_out->n_states = layer->n_states;
+    info_out->n_states = layer->type->family == LAYER_RECURRENT ? layer->n_states : 0;
     for (uint32_t i = 0; i < layer->spec.n_tensors; i++)
         if (layer_has(layer, i)) {
             struct model_tensor tensor;

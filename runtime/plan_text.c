@@ -287,6 +287,20 @@ static void put_dense(struct text *text, const struct plan_op *op)
     put(text, "\n");
 }
 
+static void put_conv(struct text *text, const struct plan_op *op)
+{
+    const struct conv_op *conv = &op->u.conv;
+    if (conv->by_tap) {
+        put(text, "         product  %zu taps, all channels at once: each has its own, ", conv->taps);
+    } else {
+        put(text, "         product  %s, %zu numbers a window, ", op->plan->gemm->name, conv->k);
+        put_panels(text, &conv->matrix.panels);
+        put(text, conv->groups > 1 ? " for each of %u groups, " : ", ", (unsigned)conv->groups);
+    }
+    put_set(text, op->plan, (double)op->packed_bytes);
+    put(text, "\n");
+}
+
 static void put_op(struct text *text, const struct plan_op *op)
 {
     put_head(text, op);
@@ -294,6 +308,8 @@ static void put_op(struct text *text, const struct plan_op *op)
         put_recurrent(text, op);
     else if (op->layer->spec.type == MODEL_DENSE)
         put_dense(text, op);
+    else if (op->layer->spec.type == MODEL_CONV1D || op->layer->spec.type == MODEL_TEMPORAL_CONV)
+        put_conv(text, op);
     put(text, "         estimate ");
     put_ns(text, step_ns(op));
     put(text, " a step\n");
