@@ -208,22 +208,61 @@ static bool read_opset(struct onnx_import *import)
     return true;
 }
 
+static bool only_known(struct onnx_import *import, const json_t *object, const char *path,
+                       const char *const *known)
+{
+    const char *key;
+    json_t *value;
+    json_object_foreach((json_t *)object, key, value) {
+        size_t i = 0;
+        while (known[i] && strcmp(known[i], key) != 0)
+            i++;
+        if (!known[i])
+            return spec_fail(import->error, "$.%s%.60s: means nothing for ONNX, where the graph says it",
+                             path, key);
+    }
+    return true;
+}
+
 /* Keys of --spec that mean something here; the others describe weights without a graph. */
 static bool read_spec(struct onnx_import *import, json_t *spec, const char **output_out)
 {
-    static const char *const known[] = {"output", "name", "author", "license", "description",
-                                        "sample_rate", "labels", "metadata"};
-    const char *key;
-    json_t *value;
-    json_object_foreach(spec, key, value) {
-        size_t i = 0, n = sizeof known / sizeof *known;
-        while (i < n && strcmp(known[i], key) != 0)
-            i++;
-        if (i == n)
-            return spec_fail(import->error, "$.%.60s: means nothing for ONNX, where the graph says "
-                             "it", key);
-    }
+    static const char *const known[] = {"output", "name", "author", "license", "description", "sample_rate",
+                                        "labels", "metadata", "constants", "input", NULL};
+    static const char *const known_of_input[] = {"size", "context", "columns", NULL};
+    const json_t *input = json_object_get(spec, "input");
+    int64_t size = json_integer_value(json_object_get(input, "size"));
+    int64_t context = json_integer_value(json_object_get(input, "context"));
+    if (!only_known(import, spec, "", known) || !only_known(import, input, "input.", known_of_input))
+        return false;
+    if (context > 0 && size == 0)
+        return spec_fail(import->error, "$.input.context: needs also \"size\"");
+    if (context > size)
+        return spec_fail(import->error, "$.input.context: %" PRId64 " of frames of %" PRId64 " numbers; "
+                         "expected 1 to "
+                         "%" PRId64, context, size, size);
+    import->input_spec = (struct onnx_input_spec){size, context};
     *output_out = json_string_value(json_object_get(spec, "output"));
+    return true;
+}
+
+/* The inputs that the spec's "constants" name have these numbers from now on. */
+static bool fix_inputs(struct onnx_import *import, const json_t *spec)
+{
+    json_t *constants = json_object_get(spec, "constants"), *number;
+    const char *name;
+    json_object_foreach(constants, name, number) {
+        bool found = false;
+        for (uint32_t i = 0; i < import->n_values; i++) {
+            struct onnx_value *value = &import->values[i];
+            if (!value->input || strcmp(value->name, name) != 0)
+                continue;
+            value->is_fixed = found = true;
+            value->fixed = json_number_value(number);
+        }
+        if (!found)
+            onnx_note(import, "the spec's constant '%.60s' is no input of the graph", name);
+    }
     return true;
 }
 
@@ -277,13 +316,14 @@ static bool import_model(struct onnx_import *import, json_t *spec, struct model_
     uint32_t last;
     if (!graph || graph->n_node == 0)
         return import_fail(import->error, "the file has no graph with nodes; it may be no ONNX model");
-    if (graph->n_sparse_initializer)
-        return import_fail(import->error, "the graph has sparse initialisers, which are not supported");
     if (!read_opset(import) || !read_spec(import, spec, &output) || !onnx_resolve(import) ||
-        !onnx_find_roles(import, output) || !onnx_understand(import))
+        !fix_inputs(import, spec) || !onnx_find_cells(import) || !onnx_find_roles(import, output) ||
+        !onnx_understand(import))
         return false;
     import->node = NULL;
     last = import->values[import->output].as.frames.value;
+    if (!onnx_tidy(import, &last))
+        return false;
     sizes = (struct metadata_sizes){onnx_frame_of(import, 0).size, onnx_frame_of(import, last).size};
     if (!set_metadata(import, builder, &sizes) || !spec_set_metadata(spec, builder, &sizes, import->error) ||
         !onnx_flush(import, builder))
@@ -292,13 +332,20 @@ static bool import_model(struct onnx_import *import, json_t *spec, struct model_
     return !import->no_memory || onnx_no_memory(import);
 }
 
-static bool with_parsed(const struct import_source *source, const Onnx__ModelProto *model,
-                        size_t memory, struct model_builder *builder, struct import_error *error)
+struct parsed {
+    const Onnx__ModelProto *model;
+    ProtobufCAllocator *allocator;
+    size_t memory; /* for what is made of it */
+};
+
+static bool with_parsed(const struct import_source *source, const struct parsed *parsed,
+                        struct model_builder *builder, struct import_error *error)
 {
-    struct onnx_import import = {.source = *source, .error = error, .model = model};
+    struct onnx_import import = {.source = *source, .error = error, .model = parsed->model,
+                                 .allocator = parsed->allocator};
     json_t *spec = NULL;
     bool good;
-    import.arena.left = memory;
+    import.arena.left = parsed->memory;
     import.source.note = keep_note;
     import.source.note_context = &import;
     import.notes_end = &import.notes;
@@ -306,6 +353,8 @@ static bool with_parsed(const struct import_source *source, const Onnx__ModelPro
     for (const struct onnx_text_list *note = import.notes; good && note; note = note->next)
         import_note(source, "%s", note->text);
     json_decref(spec);
+    for (const struct onnx_subgraph *graph = import.subgraphs; graph; graph = graph->next)
+        onnx__graph_proto__free_unpacked(graph->graph, import.allocator);
     onnx_arena_release(&import.arena, NULL);
     return good;
 }
@@ -322,7 +371,7 @@ static bool import_file(const struct import_source *source, struct model_builder
     if (!model)
         return import_fail(error, "is no whole ONNX file: it is damaged or cut off, or memory ran out "
                            "(%zu bytes read)", source->n_bytes);
-    good = with_parsed(source, model, memory, builder, error);
+    good = with_parsed(source, &(const struct parsed){model, &allocator, memory}, builder, error);
     onnx__model_proto__free_unpacked(model, &allocator);
     return good;
 }

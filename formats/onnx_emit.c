@@ -73,7 +73,7 @@ uint32_t onnx_layer_add(struct onnx_import *import, struct onnx_layer *layer)
         onnx_fail(import, "the model needs more than %d layers", MODEL_MAX_LAYERS);
         return MODEL_NONE;
     }
-    layer->spec.name = onnx_clean_text(import, import->node ? import->node->name : "", 200,
+    layer->spec.name = onnx_clean_text(import, import->node ? import->node->name : "context", 200,
                                        false);
     if (!layer->spec.name)
         return MODEL_NONE;
@@ -124,10 +124,19 @@ bool onnx_shaped(struct onnx_import *import, struct onnx_frames *frames, uint32_
 bool onnx_shaped_around(struct onnx_import *import, struct onnx_frames *frames, uint32_t axis,
                         uint32_t *frame_axis_out)
 {
-    uint32_t before = 1, after = 1, dims[3], rank = 0;
-    if (!onnx_features(import, frames, 0, axis, &before) ||
-        !onnx_features(import, frames, axis + 1, frames->n_axes, &after))
+    uint32_t before = 1, after = 1, dims[3], rank = 0, whole;
+    if (!onnx_features(import, frames, 0, frames->n_axes, &whole))
         return false;
+    for (uint32_t i = 0; i < frames->n_axes; i++) {
+        const struct onnx_axis *other = &frames->axes[i];
+        uint32_t place = frames->axes[axis].place;
+        if (i == axis || other->kind != AXIS_FEATURE)
+            continue;
+        if (other->place != place ? other->place < place : i < axis)
+            before *= other->size;
+        else
+            after *= other->size;
+    }
     if (before > 1)
         dims[rank++] = before;
     *frame_axis_out = rank;
@@ -135,6 +144,105 @@ bool onnx_shaped_around(struct onnx_import *import, struct onnx_frames *frames, 
     if (after > 1)
         dims[rank++] = after;
     return onnx_shaped(import, frames, rank, dims);
+}
+
+/* ---- the order of features in memory ------------------------------------- */
+
+uint32_t onnx_memory_order(const struct onnx_frames *frames, uint32_t order[ONNX_MAX_AXES])
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < frames->n_axes; i++) {
+        uint32_t k = n;
+        if (frames->axes[i].kind != AXIS_FEATURE || frames->axes[i].size == 1)
+            continue;
+        for (; k > 0 && frames->axes[order[k - 1]].place > frames->axes[i].place; k--)
+            order[k] = order[k - 1];
+        order[k] = i;
+        n++;
+    }
+    return n;
+}
+
+/* Memory from the order `from` to the order `to` of the same n axes. */
+static bool reorder(struct onnx_import *import, struct onnx_frames *frames, uint32_t n, const uint32_t *from,
+                    const uint32_t *to)
+{
+    uint32_t dims[MODEL_MAX_RANK] = {0};
+    struct onnx_layer *layer;
+    if (memcmp(from, to, n * sizeof *from) != 0) {
+        if (n > MODEL_MAX_RANK)
+            return onnx_fail(import, "needs more than %d dimensions of features in another order, which is "
+                             "not "
+                             "supported", MODEL_MAX_RANK);
+        for (uint32_t i = 0; i < n; i++)
+            dims[i] = frames->axes[from[i]].size;
+        if (!onnx_shaped(import, frames, n, dims))
+            return false;
+        layer = onnx_layer_on(import, MODEL_TRANSPOSE, frames->value);
+        for (uint32_t i = 0; layer && i < n; i++) {
+            uint32_t k = 0;
+            while (from[k] != to[i])
+                k++;
+            layer->spec.params[i] = k;
+            layer->spec.dims[i] = dims[k];
+        }
+        if (!layer || !put(import, layer, frames))
+            return false;
+    }
+    for (uint32_t i = 0; i < n; i++)
+        frames->axes[to[i]].place = i;
+    return true;
+}
+
+bool onnx_bring_last(struct onnx_import *import, struct onnx_frames *frames, uint32_t n_axes,
+                     const uint32_t *axes)
+{
+    uint32_t from[ONNX_MAX_AXES], to[ONNX_MAX_AXES], n_to = 0, n = onnx_memory_order(frames, from);
+    uint32_t last = 0;
+    for (uint32_t i = 0; i < n_axes; i++)
+        last |= UINT32_C(1) << axes[i];
+    for (uint32_t i = 0; i < n; i++)
+        if (!(last >> from[i] & 1))
+            to[n_to++] = from[i];
+    for (uint32_t i = 0; i < n_axes; i++)
+        if (frames->axes[axes[i]].kind == AXIS_FEATURE && frames->axes[axes[i]].size != 1)
+            to[n_to++] = axes[i];
+    return reorder(import, frames, n, from, to);
+}
+
+bool onnx_in_order(struct onnx_import *import, struct onnx_frames *frames)
+{
+    uint32_t from[ONNX_MAX_AXES], to[ONNX_MAX_AXES], n_to = 0, n = onnx_memory_order(frames, from);
+    for (uint32_t i = 0; i < frames->n_axes; i++)
+        if (frames->axes[i].kind == AXIS_FEATURE && frames->axes[i].size != 1)
+            to[n_to++] = i;
+    if (!reorder(import, frames, n, from, to))
+        return false;
+    for (uint32_t i = 0; i < frames->n_axes; i++)
+        frames->axes[i].place = 0;
+    return true;
+}
+
+bool onnx_same_order(struct onnx_import *import, struct onnx_frames *a, struct onnx_frames *b)
+{
+    uint32_t order_a[ONNX_MAX_AXES], order_b[ONNX_MAX_AXES];
+    uint32_t n_a = onnx_memory_order(a, order_a), n_b = onnx_memory_order(b, order_b);
+    if (n_a == n_b && memcmp(order_a, order_b, n_a * sizeof *order_a) == 0)
+        return true;
+    if (n_a < 2)
+        return n_b < 2 || onnx_in_order(import, b);
+    return onnx_in_order(import, a) && onnx_in_order(import, b);
+}
+
+bool onnx_refuse_padding(struct onnx_import *import, const struct onnx_value *value)
+{
+    const struct onnx_frames *frames = &value->as.frames;
+    for (uint32_t i = 0; i < frames->n_axes; i++)
+        if (frames->axes[i].padding.before || frames->axes[i].padding.after)
+            return onnx_fail(import, "works on '%s', which a Pad has made longer; that is supported only "
+                             "right "
+                             "before a Conv", value->name);
+    return true;
 }
 
 /* ---- kinds of layers ----------------------------------------------------- */
@@ -149,15 +257,14 @@ static bool shaped_rows(struct onnx_import *import, struct onnx_frames *frames, 
                      : onnx_shaped(import, frames, 2, (const uint32_t[2]){size / n, n});
 }
 
-static void add_data(struct onnx_layer *layer, const char *suffix, const float *data, uint32_t rank,
-                     const uint32_t dims[2])
+void onnx_add_data(struct onnx_layer *layer, const char *suffix, const float *data, uint32_t rank,
+                   const uint32_t *dims)
 {
     uint32_t i = layer->n_tensors++;
     layer->tensors[i].suffix = suffix;
     layer->tensors[i].data = data;
     layer->tensors[i].rank = rank;
-    layer->tensors[i].dims[0] = dims[0];
-    layer->tensors[i].dims[1] = dims[1];
+    memcpy(layer->tensors[i].dims, dims, rank * sizeof *dims);
 }
 
 bool onnx_settle(struct onnx_import *import, struct onnx_frames *frames, const float *bias)
@@ -176,8 +283,8 @@ bool onnx_settle(struct onnx_import *import, struct onnx_frames *frames, const f
     layer = onnx_layer_on(import, MODEL_DENSE, frames->value);
     if (!layer)
         return false;
-    add_data(layer, "weight", weights, 2, (const uint32_t[2]){n_out, n_in});
-    add_data(layer, "bias", bias, 1, (const uint32_t[2]){n_out, 0});
+    onnx_add_data(layer, "weight", weights, 2, (const uint32_t[2]){n_out, n_in});
+    onnx_add_data(layer, "bias", bias, 1, (const uint32_t[2]){n_out, 0});
     layer->spec.dims[layer->spec.rank - 1] = n_out;
     frames->axes[axis].size = n_out;
     return put(import, layer, frames);
@@ -200,11 +307,20 @@ bool onnx_emit_slice(struct onnx_import *import, struct onnx_frames *frames, uin
     return put(import, layer, frames);
 }
 
+static bool same_places(const struct onnx_frames *a, const struct onnx_frames *b)
+{
+    for (uint32_t i = 0; i < a->n_axes; i++)
+        if (a->axes[i].place != b->axes[i].place)
+            return false;
+    return true;
+}
+
 bool onnx_emit_concat(struct onnx_import *import, const struct onnx_frames *parts, uint32_t n_parts,
                       uint32_t axis, struct onnx_frames *out)
 {
     struct onnx_layer *layer = NULL;
     uint32_t frame_axis;
+    bool mixed = false;
     uint64_t sum = 0;
     if (n_parts > MODEL_MAX_INPUTS)
         return onnx_fail(import, "joins %u values; up to %d are supported", n_parts, MODEL_MAX_INPUTS);
@@ -212,8 +328,12 @@ bool onnx_emit_concat(struct onnx_import *import, const struct onnx_frames *part
         *out = parts[0];
         return true;
     }
+    for (uint32_t i = 1; i < n_parts; i++)
+        mixed |= !same_places(&parts[0], &parts[i]);
     for (uint32_t i = 0; i < n_parts; i++) {
         struct onnx_frames part = parts[i];
+        if (mixed && !onnx_in_order(import, &part))
+            return false;
         if (!onnx_shaped_around(import, &part, axis, &frame_axis))
             return false;
         if (i == 0) {
@@ -254,8 +374,8 @@ bool onnx_emit_scale(struct onnx_import *import, struct onnx_frames *frames, uin
     layer = onnx_layer_on(import, MODEL_SCALE, frames->value);
     if (!layer)
         return false;
-    add_data(layer, "scale", scale, 1, (const uint32_t[2]){n, 0});
-    add_data(layer, "shift", shift, 1, (const uint32_t[2]){n, 0});
+    onnx_add_data(layer, "scale", scale, 1, (const uint32_t[2]){n, 0});
+    onnx_add_data(layer, "shift", shift, 1, (const uint32_t[2]){n, 0});
     return put(import, layer, frames);
 }
 

@@ -126,6 +126,10 @@ static uint32_t shape_of(const struct onnx_value *value, struct onnx_int *dims)
         memcpy(dims, value->as.constant.dims, sizeof value->as.constant.dims);
         return value->as.constant.rank;
     }
+    if (value->kind == ONNX_OPAQUE) {
+        memcpy(dims, value->as.opaque.dims, sizeof value->as.opaque.dims);
+        return value->as.opaque.rank;
+    }
     for (uint32_t i = 0; i < value->as.frames.n_axes; i++)
         dims[i] = onnx_axis_size(value->as.frames.axes[i]);
     return value->as.frames.n_axes;

@@ -31,10 +31,55 @@ static bool int_greater(struct onnx_int a, struct onnx_int b, struct onnx_int *o
     return int_less(b, a, out);
 }
 
+static bool int_less_equal(struct onnx_int a, struct onnx_int b, struct onnx_int *out)
+{
+    if (!int_less(b, a, out))
+        return false;
+    *out = onnx_plain(!out->offset);
+    return true;
+}
+
+static bool int_greater_equal(struct onnx_int a, struct onnx_int b, struct onnx_int *out)
+{
+    return int_less_equal(b, a, out);
+}
+
+static bool int_and(struct onnx_int a, struct onnx_int b, struct onnx_int *out)
+{
+    *out = onnx_plain(!onnx_same(a, onnx_plain(0)) && !onnx_same(b, onnx_plain(0)));
+    return true;
+}
+
+static bool int_or(struct onnx_int a, struct onnx_int b, struct onnx_int *out)
+{
+    *out = onnx_plain(!onnx_same(a, onnx_plain(0)) || !onnx_same(b, onnx_plain(0)));
+    return true;
+}
+
+static bool int_min(struct onnx_int a, struct onnx_int b, struct onnx_int *out)
+{
+    int order;
+    if (!onnx_int_compare(a, b, &order))
+        return false;
+    *out = order < 0 ? a : b;
+    return true;
+}
+
+static bool int_max(struct onnx_int a, struct onnx_int b, struct onnx_int *out)
+{
+    int order;
+    if (!onnx_int_compare(a, b, &order))
+        return false;
+    *out = order > 0 ? a : b;
+    return true;
+}
+
 static float float_add(float a, float b) { return a + b; }
 static float float_sub(float a, float b) { return a - b; }
 static float float_mul(float a, float b) { return a * b; }
 static float float_div(float a, float b) { return a / b; }
+static float float_min(float a, float b) { return a < b ? a : b; }
+static float float_max(float a, float b) { return a > b ? a : b; }
 
 struct binary_row {
     const char *op;
@@ -45,7 +90,9 @@ struct binary_row {
 static const struct binary_row binary_rows[] = {
     {"Add", onnx_int_add, float_add}, {"Sub", onnx_int_sub, float_sub}, {"Mul", onnx_int_mul, float_mul},
     {"Div", onnx_int_div, float_div}, {"Equal", int_equal, NULL},  {"Less", int_less, NULL},
-    {"Greater", int_greater, NULL},
+    {"Greater", int_greater, NULL}, {"LessOrEqual", int_less_equal, NULL},
+    {"GreaterOrEqual", int_greater_equal, NULL}, {"And", int_and, NULL}, {"Or", int_or, NULL},
+    {"Min", int_min, float_min}, {"Max", int_max, float_max}, {"Pow", NULL, powf},
 };
 
 static const struct binary_row *binary_row_of(const struct onnx_import *import)
@@ -63,7 +110,8 @@ bool onnx_fold_binary(struct onnx_import *import)
     struct onnx_const out = {0};
     size_t at_a[ONNX_MAX_AXES], at_b[ONNX_MAX_AXES];
     void *data;
-    if (!a || !b || a->is_int != b->is_int || (!a->is_int && !row->floats))
+    if (!a || !b || import->node->n_inputs != 2 || a->is_int != b->is_int ||
+        (a->is_int ? !row->ints : !row->floats))
         return onnx_fail(import, "its constants are of types that do not fit");
     if (!onnx_broadcast(import, a->dims, a->rank, b, &out))
         return false;
@@ -133,6 +181,124 @@ bool onnx_fold_neg(struct onnx_import *import)
             ((float *)data)[k] = -in->floats[k];
         else if (!onnx_int_mul(in->ints[k], onnx_plain(-1), (struct onnx_int *)data + k))
             return onnx_fail(import, "its constant is too large");
+    }
+    return data && onnx_give(import, 0, &out);
+}
+
+/* Sqrt alone. */
+bool onnx_fold_unary(struct onnx_import *import)
+{
+    const struct onnx_const *in = onnx_operand(import, 0);
+    struct onnx_const out = *in;
+    float *data;
+    if (in->is_int)
+        return onnx_fail(import, "its constant is of whole numbers");
+    data = onnx_const_alloc(import, &out);
+    for (size_t k = 0; data && k < out.count; k++)
+        data[k] = sqrtf(in->floats[k]);
+    return data && onnx_give(import, 0, &out);
+}
+
+/* ---- Clip, Pad, DequantizeLinear ----------------------------------------- */
+
+static bool one_bound(struct onnx_import *import, uint32_t i, const char *name, const struct onnx_const *in,
+                      struct onnx_const *out)
+{
+    const struct onnx_const *given = onnx_operand(import, i);
+    const Onnx__AttributeProto *a = onnx_attribute(import, name);
+    *out = (struct onnx_const){.is_int = in->is_int};
+    if (given && (given->count != 1 || given->is_int != in->is_int))
+        return onnx_fail(import, "%s is not one number of its constant's type", name);
+    if (given)
+        *out = *given;
+    else if (a && !in->is_int)
+        *out = (struct onnx_const){.count = 1, .floats = &a->f};
+    return true;
+}
+
+bool onnx_fold_clip(struct onnx_import *import)
+{
+    const struct onnx_const *in = onnx_operand(import, 0);
+    struct onnx_const out = *in, low, high;
+    void *data;
+    if (!one_bound(import, 1, "min", in, &low) || !one_bound(import, 2, "max", in, &high))
+        return false;
+    data = onnx_const_alloc(import, &out);
+    for (size_t k = 0; data && k < out.count; k++) {
+        if (!in->is_int) {
+            float x = in->floats[k];
+            x = low.count && x < low.floats[0] ? low.floats[0] : x;
+            ((float *)data)[k] = high.count && x > high.floats[0] ? high.floats[0] : x;
+        } else {
+            struct onnx_int x = in->ints[k];
+            if ((low.count && !int_max(x, low.ints[0], &x)) || (high.count && !int_min(x, high.ints[0], &x)))
+                return onnx_fail(import, "clips the length of the batch or the sequence, which is not "
+                                 "supported");
+            ((struct onnx_int *)data)[k] = x;
+        }
+    }
+    return data && onnx_give(import, 0, &out);
+}
+
+/* Lists of one dimension, with zeros: how exporters make shapes longer. */
+bool onnx_fold_pad(struct onnx_import *import)
+{
+    const struct onnx_const *in = onnx_operand(import, 0), *value = onnx_operand(import, 2);
+    const Onnx__AttributeProto *mode = onnx_attribute(import, "mode");
+    struct onnx_const out = *in;
+    size_t size = onnx_element_size(in);
+    const int64_t *pads;
+    uint32_t n;
+    uint8_t *data;
+    if (!onnx_plain_list(import, 1, "pads", &pads, &n))
+        return false;
+    if (in->rank != 1 || !onnx_is_plain(in->dims[0]) || !pads || n != 2 || pads[0] < 0 || pads[1] < 0 ||
+        pads[0] > MODEL_MAX_DIM || pads[1] > MODEL_MAX_DIM || onnx_operand(import, 3) ||
+        (mode && (mode->s.len != 8 || memcmp(mode->s.data, "constant", 8))) ||
+        (value && (value->is_int != in->is_int || value->count != 1)))
+        return onnx_fail(import, "on constants is supported for one dimension with a constant value only");
+    out.dims[0].offset += pads[0] + pads[1];
+    data = onnx_const_alloc(import, &out);
+    if (!data)
+        return false;
+    if (in->count)
+        memcpy(data + (size_t)pads[0] * size, onnx_bytes_of(in), in->count * size);
+    for (size_t k = 0; value && k < out.count; k++)
+        if (k < (size_t)pads[0] || k >= (size_t)pads[0] + in->count)
+            memcpy(data + k * size, onnx_bytes_of(value), size);
+    return onnx_give(import, 0, &out);
+}
+
+/* (x - zero point) · scale, both for all of it or for each index along an axis. */
+bool onnx_fold_dequantize(struct onnx_import *import)
+{
+    const struct onnx_const *in = onnx_operand(import, 0), *scale = onnx_operand(import, 1);
+    const struct onnx_const *zero = onnx_operand(import, 2);
+    uint32_t axis = onnx_axis_index(onnx_attribute_int(import, "axis", 1), in->rank);
+    struct onnx_const out = *in;
+    size_t inner = 1, extent = 1;
+    float *data;
+    if (onnx_attribute_int(import, "block_size", 0) != 0)
+        return onnx_fail(import, "block_size is not supported: scales must be for all of the tensor or for "
+                         "an axis");
+    if (!in->is_int || !scale || scale->is_int || scale->count < 1 ||
+        (zero && (!zero->is_int || zero->count != scale->count)))
+        return onnx_fail(import, "needs constants: whole numbers, scales, and as many zero points if any");
+    if (scale->count > 1) {
+        if (axis == UINT32_MAX || scale->rank != 1 || scale->count != onnx_extent(in, axis))
+            return onnx_fail(import, "has %zu scales, which do not fit its axis", scale->count);
+        extent = scale->count;
+        for (uint32_t i = axis + 1; i < in->rank; i++)
+            inner *= onnx_extent(in, i);
+    }
+    out.is_int = false;
+    data = onnx_const_alloc(import, &out);
+    for (size_t k = 0; data && k < out.count; k++) {
+        size_t at = k / inner % extent;
+        struct onnx_int x = in->ints[k];
+        if (!onnx_is_plain(x) || (zero && !onnx_is_plain(zero->ints[at])))
+            return onnx_fail(import, "its numbers depend on the length of the batch or the sequence");
+        data[k] = (float)(x.offset - (zero ? zero->ints[at].offset : 0)) * scale->floats[at];
     }
     return data && onnx_give(import, 0, &out);
 }

@@ -7,173 +7,53 @@
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-/* ---- names --------------------------------------------------------------- */
-
-static int compare_names(const void *a, const void *b)
-{
-    const struct onnx_value *const *x = a, *const *y = b;
-    return strcmp((*x)->name, (*y)->name);
-}
-
-static int compare_key(const void *key, const void *value)
-{
-    return strcmp(key, (*(struct onnx_value *const *)value)->name);
-}
-
-static struct onnx_value *new_value(struct onnx_import *import, const char *name)
-{
-    struct onnx_value *value = &import->values[import->n_values++];
-    value->name = name ? name : "";
-    value->producer = -1;
-    return value;
-}
-
-static size_t count_values(const Onnx__GraphProto *graph)
-{
-    size_t n = graph->n_input + graph->n_initializer;
-    for (size_t i = 0; i < graph->n_node; i++)
-        n += graph->node[i]->n_output;
-    return n;
-}
-
-/* Old files list initialisers among the inputs too: one value, and no input to feed. */
-static bool add_inputs(struct onnx_import *import, const Onnx__GraphProto *graph)
-{
-    uint32_t n_initializers = import->n_values;
-    struct onnx_value **sorted = onnx_alloc(import, n_initializers + 1, sizeof *sorted);
-    if (!sorted)
-        return false;
-    for (uint32_t i = 0; i < n_initializers; i++)
-        sorted[i] = &import->values[i];
-    qsort(sorted, n_initializers, sizeof *sorted, compare_names);
-    for (size_t i = 0; i < graph->n_input; i++) {
-        const char *name = graph->input[i]->name ? graph->input[i]->name : "";
-        if (!bsearch(name, sorted, n_initializers, sizeof *sorted, compare_key))
-            new_value(import, name)->input = graph->input[i];
-    }
-    return true;
-}
-
-static bool add_node(struct onnx_import *import, uint32_t index, const Onnx__NodeProto *proto)
-{
-    struct onnx_node *node = &import->nodes[index];
-    node->proto = proto;
-    node->name = proto->name ? proto->name : "";
-    node->n_inputs = (uint32_t)proto->n_input;
-    node->n_outputs = (uint32_t)proto->n_output;
-    node->inputs = onnx_alloc(import, (size_t)node->n_inputs + 1, sizeof *node->inputs);
-    node->outputs = onnx_alloc(import, (size_t)node->n_outputs + 1, sizeof *node->outputs);
-    if (!node->inputs || !node->outputs)
-        return false;
-    for (uint32_t i = 0; i < node->n_outputs; i++) {
-        const char *name = proto->output[i];
-        node->outputs[i] = ONNX_ABSENT;
-        if (!*name)
-            continue;
-        node->outputs[i] = (int32_t)import->n_values;
-        new_value(import, name)->producer = index;
-        import->values[import->n_values - 1].slot = i;
-        if (!*node->name)
-            node->name = name;
-    }
-    return true;
-}
-
-static bool sort_values(struct onnx_import *import, struct onnx_value ***sorted_out)
-{
-    struct onnx_value **sorted = onnx_alloc(import, (size_t)import->n_values + 1, sizeof *sorted);
-    if (!sorted)
-        return false;
-    for (uint32_t i = 0; i < import->n_values; i++)
-        sorted[i] = &import->values[i];
-    qsort(sorted, import->n_values, sizeof *sorted, compare_names);
-    for (uint32_t i = 1; i < import->n_values; i++)
-        if (strcmp(sorted[i - 1]->name, sorted[i]->name) == 0)
-            return import_fail(import->error, "the value '%.80s' is defined twice", sorted[i]->name);
-    *sorted_out = sorted;
-    return true;
-}
-
-static bool resolve_inputs(struct onnx_import *import, uint32_t index, struct onnx_value **sorted)
-{
-    struct onnx_node *node = &import->nodes[index];
-    import->node = node;
-    for (uint32_t i = 0; i < node->n_inputs; i++) {
-        const char *name = node->proto->input[i];
-        struct onnx_value **found;
-        node->inputs[i] = ONNX_ABSENT;
-        if (!*name)
-            continue;
-        found = bsearch(name, sorted, import->n_values, sizeof *sorted, compare_key);
-        if (!found || (*found)->producer >= (int64_t)index)
-            return onnx_fail(import, "its input '%.80s' is %s", name,
-                             found ? "made after it: the nodes must be in order" : "not in the graph");
-        node->inputs[i] = (int32_t)(*found - import->values);
-    }
-    import->node = NULL;
-    return true;
-}
-
-bool onnx_resolve(struct onnx_import *import)
-{
-    const Onnx__GraphProto *graph = import->model->graph;
-    struct onnx_value **sorted = NULL;
-    size_t n = count_values(graph);
-    if (n > INT32_MAX || graph->n_node > INT32_MAX)
-        return import_fail(import->error, "the graph has too many values");
-    import->values = onnx_alloc(import, n + 1, sizeof *import->values);
-    import->nodes = onnx_alloc(import, graph->n_node + 1, sizeof *import->nodes);
-    if (!import->values || !import->nodes)
-        return false;
-    import->n_nodes = (uint32_t)graph->n_node;
-    for (size_t i = 0; i < graph->n_initializer; i++)
-        new_value(import, graph->initializer[i]->name)->initializer = graph->initializer[i];
-    if (!add_inputs(import, graph))
-        return false;
-    for (uint32_t i = 0; i < import->n_nodes; i++)
-        if (!add_node(import, i, graph->node[i]))
-            return false;
-    if (!sort_values(import, &sorted))
-        return false;
-    for (uint32_t i = 0; i < import->n_nodes; i++)
-        if (!resolve_inputs(import, i, sorted))
-            return false;
-    return true;
-}
-
 /* ---- the output ---------------------------------------------------------- */
-
-static bool is_recurrent(const struct onnx_node *node)
-{
-    const char *op = node->proto->op_type ? node->proto->op_type : "";
-    return strcmp(op, "LSTM") == 0 || strcmp(op, "GRU") == 0 || strcmp(op, "RNN") == 0;
-}
 
 static int32_t find_value(const struct onnx_import *import, const char *name)
 {
     for (uint32_t i = 0; i < import->n_values; i++)
-        if (strcmp(import->values[i].name, name) == 0)
+        if (import->values[i].scope == 0 && strcmp(import->values[i].name, name) == 0)
             return (int32_t)i;
     return ONNX_ABSENT;
 }
 
-/* For each value whether it is a recurrent node's final state, maybe rearranged. */
-static bool *find_states(struct onnx_import *import)
+/* Whether a value is a recurrent node's final h, maybe rearranged, or follows from its final c. */
+enum state_kind { NO_STATE, STATE_H, STATE_C };
+
+static enum state_kind state_of_output(const struct onnx_node *node, uint32_t output, const uint8_t *kinds)
 {
-    bool *is_state = onnx_alloc(import, (size_t)import->n_values + 1, sizeof *is_state);
-    for (uint32_t i = 0; is_state && i < import->n_nodes; i++) {
+    enum state_kind first = NO_STATE;
+    uint32_t n_of_branches = 2 * node->n_outputs;
+    if (onnx_is_recurrent(node))
+        return output == 0 ? NO_STATE : output == 1 ? STATE_H : STATE_C;
+    if (node->kind == NODE_JOIN) {
+        for (uint32_t i = output; i < n_of_branches; i += node->n_outputs)
+            if (node->inputs[i] != ONNX_ABSENT && kinds[node->inputs[i]] > first)
+                first = kinds[node->inputs[i]];
+        return first;
+    }
+    for (uint32_t i = 0; i < node->n_inputs; i++) {
+        enum state_kind kind = node->inputs[i] == ONNX_ABSENT ? NO_STATE : kinds[node->inputs[i]];
+        if (kind == STATE_C)
+            return STATE_C;
+        if (i == 0)
+            first = kind;
+    }
+    return first && onnx_passes_on(node->proto->op_type ? node->proto->op_type : "") ? STATE_H : NO_STATE;
+}
+
+static uint8_t *find_states(struct onnx_import *import)
+{
+    uint8_t *kinds = onnx_alloc(import, (size_t)import->n_values + 1, sizeof *kinds);
+    for (uint32_t i = 0; kinds && i < import->n_nodes; i++) {
         const struct onnx_node *node = &import->nodes[i];
-        bool recurrent = is_recurrent(node), passes = false;
-        if (!recurrent && onnx_passes_on(node->proto->op_type ? node->proto->op_type : ""))
-            passes = node->n_inputs > 0 && node->inputs[0] != ONNX_ABSENT && is_state[node->inputs[0]];
         for (uint32_t k = 0; k < node->n_outputs; k++)
             if (node->outputs[k] != ONNX_ABSENT)
-                is_state[node->outputs[k]] = recurrent ? k > 0 : passes;
+                kinds[node->outputs[k]] = (uint8_t)state_of_output(node, k, kinds);
     }
-    return is_state;
+    return kinds;
 }
 
 /* The outputs' names as "'a', 'b'" for a message. */
@@ -190,7 +70,7 @@ static void list_outputs(const struct onnx_import *import, char *text, size_t n_
 static bool choose_output(struct onnx_import *import, const char *wanted)
 {
     const Onnx__GraphProto *graph = import->model->graph;
-    bool *is_state = find_states(import);
+    uint8_t *is_state = find_states(import);
     uint32_t n_real = 0;
     char names[200];
     list_outputs(import, names, sizeof names);
@@ -225,13 +105,38 @@ static bool choose_output(struct onnx_import *import, const char *wanted)
 
 /* ---- what values are for ------------------------------------------------- */
 
-enum purpose { FOR_DATA = 1, FOR_STATE = 2, FOR_LENGTHS = 4, FOR_WEIGHTS = 8 };
+enum purpose {
+    FOR_DATA = 1, FOR_STATE = 2, FOR_LENGTHS = 4, FOR_WEIGHTS = 8, FOR_SHAPE = 16, FOR_CONDITION = 32
+};
 
 static unsigned purpose_of(const struct onnx_node *node, uint32_t input, unsigned purposes)
 {
     static const unsigned recurrent[] = {FOR_DATA, FOR_WEIGHTS, FOR_WEIGHTS, FOR_WEIGHTS,
                                          FOR_LENGTHS, FOR_STATE, FOR_STATE, FOR_WEIGHTS};
-    return !is_recurrent(node) ? purposes : input < 8 ? recurrent[input] : FOR_DATA;
+    if (onnx_is_op(node, "Shape") || onnx_is_op(node, "Size"))
+        return FOR_SHAPE;
+    return !onnx_is_recurrent(node) ? purposes : input < 8 ? recurrent[input] : FOR_WEIGHTS;
+}
+
+static void trace_input(struct onnx_import *import, int32_t input, unsigned purpose, unsigned *purposes)
+{
+    if (input == ONNX_ABSENT)
+        return;
+    purposes[input] |= purpose;
+    import->values[input].n_uses++;
+}
+
+/* Each output needs the value that either branch has for it. */
+static void trace_join(struct onnx_import *import, const struct onnx_node *join, unsigned *purposes)
+{
+    uint32_t n = join->n_outputs;
+    for (uint32_t i = 0; i < 2 * n; i++) {
+        int32_t output = join->outputs[i % n];
+        if (output != ONNX_ABSENT && purposes[output])
+            trace_input(import, join->inputs[i], purposes[output], purposes);
+    }
+    trace_input(import, join->inputs[2 * n], FOR_CONDITION, purposes);
+    import->nodes[join->decides].live = true;
 }
 
 /* Backward from the output: which nodes are needed, how often values are read, what for. */
@@ -248,13 +153,12 @@ static unsigned *trace_purposes(struct onnx_import *import)
         for (uint32_t k = 0; k < node->n_outputs; k++)
             if (node->outputs[k] != ONNX_ABSENT)
                 of_outputs |= purposes[node->outputs[k]];
-        node->live = of_outputs != 0;
-        for (uint32_t k = 0; node->live && k < node->n_inputs; k++) {
-            if (node->inputs[k] == ONNX_ABSENT)
-                continue;
-            purposes[node->inputs[k]] |= purpose_of(node, k, of_outputs);
-            import->values[node->inputs[k]].n_uses++;
-        }
+        node->live |= of_outputs != 0;
+        if (node->kind == NODE_JOIN && node->live)
+            trace_join(import, node, purposes);
+        else if (node->kind != NODE_IF)
+            for (uint32_t k = 0; node->live && k < node->n_inputs; k++)
+                trace_input(import, node->inputs[k], purpose_of(node, k, of_outputs), purposes);
     }
     return purposes;
 }
@@ -262,6 +166,9 @@ static unsigned *trace_purposes(struct onnx_import *import)
 static bool set_input_role(struct onnx_import *import, uint32_t i, unsigned purposes)
 {
     struct onnx_value *value = &import->values[i];
+    if (value->is_fixed)
+        return true;
+    purposes &= ~(unsigned)FOR_SHAPE;
     if (purposes & FOR_DATA) {
         if (import->input != ONNX_ABSENT)
             return import_fail(import->error, "the graph has several inputs for data, '%.80s' and "
@@ -278,6 +185,9 @@ static bool set_input_role(struct onnx_import *import, uint32_t i, unsigned purp
         value->role = ROLE_LENGTHS;
         onnx_note(import, "the input '%.80s' is the lengths of sequences: in lstmrun each item of a run "
                   "has its own number of steps, and nothing follows its last one", value->name);
+    } else if (purposes == FOR_CONDITION) {
+        return import_fail(import->error, "the input '%.80s' decides which branch of an If is run; fix it "
+                           "with --spec {\"constants\": {\"%.80s\": NUMBER}}", value->name, value->name);
     } else if (purposes == 0) {
         onnx_note(import, "the input '%.80s' is not used by the output", value->name);
     }
@@ -291,7 +201,7 @@ static void note_unused_nodes(struct onnx_import *import)
     uint32_t n = 0;
     for (uint32_t i = 0; i < import->n_nodes; i++) {
         const struct onnx_node *node = &import->nodes[i];
-        if (node->live)
+        if (node->live || node->of_cell || node->kind == NODE_IF)
             continue;
         if (n++ < 4 && used < sizeof names)
             used += (size_t)snprintf(names + used, sizeof names - used, "%s'%.30s' (%.20s)",
@@ -371,6 +281,19 @@ static const char *const int_axes[][4] = {
     {"BTFF", "TBFF"},
 };
 
+/* What --spec says of the one size of features that the file leaves open; 0: nothing. */
+static int64_t said_size(const struct onnx_import *import, const struct declared *declared, const char *axes)
+{
+    int64_t known = 1, all = import->input_spec.size + import->input_spec.context;
+    uint32_t n_open = 0;
+    for (uint32_t i = 0; i < declared->rank; i++) {
+        n_open += axes[i] == 'F' && declared->sizes[i] == 0;
+        if (axes[i] == 'F' && declared->sizes[i] && __builtin_mul_overflow(known, declared->sizes[i], &known))
+            return 0;
+    }
+    return n_open == 1 && all % known == 0 ? all / known : 0;
+}
+
 /* Begin an attempt: the input with these axes and nothing else known. False: they cannot
  * be meant, since a size of features is missing; no error is set. */
 static bool set_input(struct onnx_import *import, const struct declared *declared, const char *axes)
@@ -378,10 +301,11 @@ static bool set_input(struct onnx_import *import, const struct declared *declare
     struct onnx_value *value = &import->values[import->input];
     struct onnx_frames frames = {.is_int = declared->is_int, .n_axes = declared->rank};
     struct model_value *frame = &import->input_frame;
+    int64_t said = said_size(import, declared, axes);
     *frame = (struct model_value){.size = 1};
     import->frozen_time = import->frozen_batch = 0;
     for (uint32_t i = 0; i < declared->rank; i++) {
-        int64_t size = declared->sizes[i];
+        int64_t size = declared->sizes[i] || axes[i] != 'F' ? declared->sizes[i] : said;
         if (axes[i] == 'T') {
             frames.axes[i].kind = AXIS_TIME;
             import->frozen_time = size;
@@ -389,30 +313,89 @@ static bool set_input(struct onnx_import *import, const struct declared *declare
             frames.axes[i].kind = AXIS_BATCH;
             import->frozen_batch = size;
         } else {
-            frames.axes[i] = (struct onnx_axis){AXIS_FEATURE, (uint32_t)size};
+            frames.axes[i] = onnx_feature((uint32_t)size);
             frame->dims[frame->rank++] = (uint32_t)size;
             frame->size *= (size_t)size;
             if (size == 0 || frame->size > MODEL_MAX_FRAME)
                 return false;
         }
     }
+    if (import->input_spec.size && frame->size !=
+        (size_t)(import->input_spec.size + import->input_spec.context))
+        return false;
     if (frame->rank == 0)
         frame->dims[frame->rank++] = 1;
     onnx_set_frames(value, &frames);
     return true;
 }
 
-static void forget(struct onnx_import *import)
+/* The last numbers of the frame before, then the new ones: what the graph takes as its frame. */
+static bool put_context(struct onnx_import *import)
 {
-    for (uint32_t i = 0; i < import->n_values; i++) {
-        struct onnx_value *value = &import->values[i];
-        value->kind = value->has_role ? ONNX_OPAQUE : ONNX_UNKNOWN;
-        if (value->has_role)
-            value->as.role = value->role;
+    uint32_t context = (uint32_t)import->input_spec.context, axis = 0;
+    uint32_t n_new = (uint32_t)import->input_spec.size;
+    struct model_value *frame = &import->input_frame;
+    struct onnx_frames *frames = &import->values[import->input].as.frames;
+    struct onnx_frames parts[2];
+    struct onnx_layer *delay;
+    if (context == 0)
+        return true;
+    if (frame->rank != 1)
+        return spec_fail(import->error, "$.input.context: the frames of '%.80s' have more than one dimension",
+                         import->values[import->input].name);
+    while (frames->axes[axis].kind != AXIS_FEATURE)
+        axis++;
+    frame->size = frame->dims[0] = frames->axes[axis].size = n_new;
+    parts[0] = parts[1] = *frames;
+    if (!onnx_emit_slice(import, &parts[0], axis, (const uint32_t[3]){n_new - context, context, 1}))
+        return false;
+    delay = onnx_layer_on(import, MODEL_DELAY, parts[0].value);
+    if (!delay)
+        return false;
+    delay->spec.params[0] = 1;
+    parts[0].value = onnx_layer_add(import, delay);
+    return parts[0].value != MODEL_NONE && onnx_emit_concat(import, parts, 2, axis, frames);
+}
+
+/* An input that --spec fixes: its number all over its declared shape. */
+static bool make_fixed(struct onnx_import *import, struct onnx_value *value)
+{
+    const Onnx__TypeProto__Tensor *tensor = value->input->type ? value->input->type->tensor_type : NULL;
+    struct onnx_const c = {0};
+    int32_t type = tensor ? tensor->elem_type : 0;
+    void *data;
+    if (!onnx_declared_shape(value, &c.rank, c.dims))
+        return import_fail(import->error, "the input '%.80s' is declared without a shape", value->name);
+    c.is_int = type != ONNX_FLOAT && type != ONNX_DOUBLE && type != ONNX_FLOAT16 && type != ONNX_BFLOAT16;
+    data = onnx_const_alloc(import, &c);
+    for (size_t i = 0; data && i < c.count; i++) {
+        if (c.is_int)
+            ((struct onnx_int *)data)[i] = onnx_plain((int64_t)value->fixed);
+        else
+            ((float *)data)[i] = (float)value->fixed;
     }
+    value->kind = ONNX_CONST;
+    value->as.constant = c;
+    return data != NULL;
+}
+
+static bool forget(struct onnx_import *import)
+{
     import->n_layers = 0;
     import->progress = 0;
     import->layers = NULL;
+    for (uint32_t i = 0; i < import->n_values; i++) {
+        struct onnx_value *value = &import->values[i];
+        value->kind = value->has_role ? ONNX_OPAQUE : ONNX_UNKNOWN;
+        if (value->has_role) {
+            struct onnx_opaque *opaque = &value->as.opaque;
+            *opaque = (struct onnx_opaque){.role = value->role};
+            opaque->has_shape = onnx_declared_shape(value, &opaque->rank, opaque->dims);
+        }
+        if (value->is_fixed && !make_fixed(import, value))
+            return false;
+    }
+    return true;
 }
 
 /* The output's frame: its features without those of size 1, as far as rank 3 goes. */
@@ -424,8 +407,8 @@ static bool finish_output(struct onnx_import *import)
     import->node = value->producer >= 0 ? &import->nodes[value->producer] : NULL;
     if (value->kind != ONNX_FRAMES)
         return import_fail(import->error, "the output '%.80s' does not depend on the input", value->name);
-    if (!onnx_settle(import, frames, NULL) ||
-        !onnx_features(import, frames, 0, frames->n_axes, &size))
+    if (!onnx_settle(import, frames, NULL) || !onnx_refuse_padding(import, value) ||
+        !onnx_in_order(import, frames) || !onnx_features(import, frames, 0, frames->n_axes, &size))
         return false;
     for (uint32_t i = 0; i < frames->n_axes; i++)
         if (frames->axes[i].kind == AXIS_FEATURE && frames->axes[i].size > 1)
@@ -443,12 +426,16 @@ static bool finish_output(struct onnx_import *import)
 static bool walk(struct onnx_import *import)
 {
     import->layers = onnx_alloc(import, MODEL_MAX_LAYERS, sizeof *import->layers);
-    if (!import->layers)
+    import->node = NULL;
+    if (!import->layers || !put_context(import))
         return false;
     for (uint32_t i = 0; i < import->n_nodes; i++) {
-        import->node = &import->nodes[i];
+        struct onnx_node *node = &import->nodes[i];
+        const struct onnx_node *guard = node->guard >= 0 ? &import->nodes[node->guard] : NULL;
+        node->active = node->live && (!guard || (guard->active && guard->taken == node->branch));
+        import->node = node;
         import->progress = UINT64_C(2) * (i + 1);
-        if (import->node->live && !onnx_handle(import))
+        if (node->active && !onnx_handle(import))
             return false;
     }
     return finish_output(import);
@@ -470,7 +457,8 @@ bool onnx_understand(struct onnx_import *import)
         onnx_arena_release(&import->arena, mark);
         import->notes_end = notes_end;
         *notes_end = NULL;
-        forget(import);
+        if (!forget(import))
+            return false;
         if (!axes || !set_input(import, &declared, axes))
             continue;
         if (walk(import))

@@ -25,8 +25,9 @@ bool onnx_same(struct onnx_int a, struct onnx_int b)
 
 struct onnx_int onnx_axis_size(struct onnx_axis axis)
 {
+    int64_t padding = (int64_t)axis.padding.before + axis.padding.after;
     switch (axis.kind) {
-    case AXIS_TIME: return (struct onnx_int){.factor = 1, .times = 1};
+    case AXIS_TIME: return (struct onnx_int){.factor = 1, .times = 1, .offset = padding};
     case AXIS_BATCH: return (struct onnx_int){.factor = 1, .batches = 1};
     case AXIS_FEATURE: return onnx_plain(axis.size);
     default: return (struct onnx_int){.factor = 1, .times = 1, .batches = 1};

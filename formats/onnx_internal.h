@@ -17,6 +17,7 @@
 enum {
     ONNX_MAX_AXES = 8,
     ONNX_MIN_OPSET = 7, /* before, broadcasting and recurrent nodes had other rules */
+    ONNX_MAX_DEPTH = 16, /* of an If inside an If */
     ONNX_ABSENT = -1,   /* an input that a node leaves out */
 };
 
@@ -61,13 +62,22 @@ struct onnx_const {
 
 enum onnx_axis_kind { AXIS_FEATURE, AXIS_TIME, AXIS_BATCH, AXIS_TIME_BATCH, AXIS_BATCH_TIME };
 
-struct onnx_axis {
-    enum onnx_axis_kind kind;
-    uint32_t size; /* of a feature axis */
+/* What a Pad node put around an axis, until the Conv behind it takes it up. */
+struct onnx_padding {
+    uint32_t before, after; /* `size` has them in it */
+    enum model_padding kind;
 };
 
-/* What runs: frames of a model value, seen through ONNX axes. The feature axes in their
- * order are the frame, row-major; where time and batch stand between them is layout only. */
+struct onnx_axis {
+    enum onnx_axis_kind kind;
+    uint32_t size;  /* of a feature axis */
+    uint32_t place; /* of a feature axis: lower ones come first in memory, equal ones in their order */
+    struct onnx_padding padding;
+};
+
+/* What runs: frames of a model value, seen through ONNX axes. The feature axes in the order of
+ * their places are the frame, row-major; where time and batch stand between them is layout only.
+ * Transposing swaps axes with their places and costs nothing, until somebody needs them in order. */
 struct onnx_frames {
     uint32_t value;
     bool once;   /* one frame a run */
@@ -81,13 +91,31 @@ struct onnx_frames {
     uint32_t n_out;
 };
 
+static inline struct onnx_axis onnx_feature(uint32_t size)
+{
+    return (struct onnx_axis){.kind = AXIS_FEATURE, .size = size};
+}
+
+static inline struct onnx_axis onnx_run_time(enum onnx_axis_kind kind)
+{
+    return (struct onnx_axis){.kind = kind};
+}
+
 /* What cannot be computed with, only handed to the place made for it. */
 enum onnx_role { ROLE_STATE, ROLE_LENGTHS, ROLE_CELL };
 
-/* Steps of a layer normalisation written out, each of the frames `of`: nothing is emitted
- * until they have come together. */
+struct onnx_opaque {
+    enum onnx_role role;
+    bool has_shape; /* of an input of the graph */
+    uint32_t rank;
+    struct onnx_int dims[ONNX_MAX_AXES];
+};
+
+/* Steps of a layer or length normalisation written out, each of the frames `of`: nothing is
+ * emitted until they have come together. */
 enum onnx_step {
-    STEP_MEAN, STEP_CENTRED, STEP_SQUARED, STEP_VARIANCE, STEP_VARIANCE_EPSILON, STEP_DEVIATION
+    STEP_MEAN, STEP_CENTRED, STEP_SQUARED, STEP_VARIANCE, STEP_VARIANCE_EPSILON, STEP_DEVIATION,
+    STEP_LENGTH, /* not below epsilon */
 };
 
 struct onnx_statistic {
@@ -100,6 +128,7 @@ enum onnx_kind { ONNX_UNKNOWN, ONNX_CONST, ONNX_FRAMES, ONNX_OPAQUE, ONNX_STATIS
 
 struct onnx_value {
     const char *name;
+    uint32_t scope;   /* the graph that it is in: 0 for the outermost */
     int64_t producer; /* node index, or -1 */
     uint32_t slot;    /* which output of it */
     uint32_t n_uses;  /* by live nodes and the graph's outputs */
@@ -107,22 +136,36 @@ struct onnx_value {
     const Onnx__ValueInfoProto *input;
     bool has_role; /* an input of the graph that is no data: `role` */
     enum onnx_role role;
+    bool is_fixed; /* an input that --spec makes a constant: `fixed` */
+    double fixed;
     enum onnx_kind kind;
     union {
         struct onnx_const constant;
         struct onnx_frames frames;
-        enum onnx_role role;
+        struct onnx_opaque opaque;
         struct onnx_statistic statistic;
     } as;
 };
 
+/* An If with its branches lies in the list of nodes as: the If, which decides; the nodes of both
+ * branches, guarded by it; its join, which hands on the outputs of the branch taken. */
+enum onnx_node_kind { NODE_PLAIN, NODE_IF, NODE_JOIN, NODE_CELL };
+
 struct onnx_node {
     const Onnx__NodeProto *proto;
+    enum onnx_node_kind kind;
     const char *name; /* its own, or its first output's */
     uint32_t n_inputs, n_outputs;
-    int32_t *inputs; /* values, or ONNX_ABSENT */
+    int32_t *inputs; /* values, or ONNX_ABSENT; of a join: outputs of then, of else, the condition */
     int32_t *outputs;
-    bool live; /* the model's output depends on it */
+    int32_t guard;   /* the NODE_IF in whose branch it is, or -1 */
+    bool branch;     /* of a guarded one: it is in `then` */
+    bool taken;      /* of a NODE_IF: the branch that is run */
+    bool live;       /* the model's output depends on it */
+    bool of_cell;    /* part of a cell that has been recognised */
+    bool active;     /* its branch is taken; known when the walk reaches it */
+    int32_t decides; /* of a join: its NODE_IF */
+    const struct onnx_cell *cell; /* of a NODE_CELL */
 };
 
 /* ---- the import ---------------------------------------------------------- */
@@ -135,9 +178,20 @@ struct onnx_layer {
     struct {
         const char *suffix;
         const float *data; /* NULL: absent */
-        uint32_t rank, dims[2];
+        uint32_t rank, dims[3];
     } tensors[2];
     uint32_t n_tensors;
+};
+
+struct onnx_subgraph {
+    Onnx__GraphProto *graph;
+    struct onnx_subgraph *next;
+};
+
+/* What --spec says of the input. */
+struct onnx_input_spec {
+    int64_t size;    /* numbers a step; 0: not said */
+    int64_t context; /* so many of the step before come first in the graph's frame */
 };
 
 struct onnx_text_list {
@@ -150,6 +204,9 @@ struct onnx_import {
     struct import_error *error;
     struct onnx_arena arena;
     const Onnx__ModelProto *model;
+    ProtobufCAllocator *allocator; /* of parsed messages */
+    struct onnx_subgraph *subgraphs;
+    struct onnx_input_spec input_spec;
     int64_t opset;
     struct onnx_value *values;
     uint32_t n_values;
@@ -243,7 +300,8 @@ typedef bool onnx_handler(struct onnx_import *import);
 onnx_handler onnx_fold_constant, onnx_fold_shape, onnx_fold_size, onnx_fold_gather, onnx_fold_concat,
     onnx_fold_slice, onnx_fold_unsqueeze, onnx_fold_squeeze, onnx_fold_reshape, onnx_fold_transpose,
     onnx_fold_cast, onnx_fold_fill, onnx_fold_expand, onnx_fold_range, onnx_fold_binary,
-    onnx_fold_where, onnx_fold_not, onnx_fold_neg, onnx_fold_split, onnx_fold_same;
+    onnx_fold_where, onnx_fold_not, onnx_fold_neg, onnx_fold_split, onnx_fold_same, onnx_fold_unary,
+    onnx_fold_pad, onnx_fold_clip, onnx_fold_dequantize;
 
 /* Input `i` of the current node, which is constant; NULL if absent. */
 const struct onnx_const *onnx_operand(const struct onnx_import *import, uint32_t i);
@@ -282,6 +340,9 @@ struct onnx_layer *onnx_layer_on(struct onnx_import *import, uint32_t type, uint
 uint32_t onnx_layer_add(struct onnx_import *import, struct onnx_layer *layer);
 struct model_value onnx_frame_of(const struct onnx_import *import, uint32_t value);
 
+/* Tensor `suffix` of the layer, NULL for an absent one; at most 3 dimensions. */
+void onnx_add_data(struct onnx_layer *layer, const char *suffix, const float *data, uint32_t rank,
+                   const uint32_t *dims);
 /* Product of the feature axes from `begin` to before `end`. */
 bool onnx_features(struct onnx_import *import, const struct onnx_frames *frames, uint32_t begin,
                    uint32_t end, uint32_t *size_out);
@@ -292,6 +353,18 @@ bool onnx_shaped(struct onnx_import *import, struct onnx_frames *frames, uint32_
  * *frame_axis_out is n's place. */
 bool onnx_shaped_around(struct onnx_import *import, struct onnx_frames *frames, uint32_t axis,
                         uint32_t *frame_axis_out);
+/* Places of features in memory: axis indices, first to last, those of one number left out. Returns
+ * how many. */
+uint32_t onnx_memory_order(const struct onnx_frames *frames, uint32_t order[ONNX_MAX_AXES]);
+/* Let memory have these axes in this order behind all others: a transpose layer if need be. */
+bool onnx_bring_last(struct onnx_import *import, struct onnx_frames *frames, uint32_t n,
+                     const uint32_t *axes);
+/* Let memory have the axes in their own order. */
+bool onnx_in_order(struct onnx_import *import, struct onnx_frames *frames);
+/* Both in the same order in memory, which is theirs already or that of their axes. */
+bool onnx_same_order(struct onnx_import *import, struct onnx_frames *a, struct onnx_frames *b);
+/* False with a message if a Pad has asked for something that only a Conv can take up. */
+bool onnx_refuse_padding(struct onnx_import *import, const struct onnx_value *value);
 /* Emit the product that was waiting for its bias, if any: [n_out] or NULL. */
 bool onnx_settle(struct onnx_import *import, struct onnx_frames *frames, const float *bias);
 bool onnx_emit_slice(struct onnx_import *import, struct onnx_frames *frames, uint32_t axis,
@@ -329,9 +402,11 @@ onnx_handler onnx_lay_slice, onnx_lay_gather, onnx_lay_split, onnx_lay_concat, o
 /* onnx_math.c */
 onnx_handler onnx_lay_gemm, onnx_lay_matmul, onnx_lay_binary, onnx_lay_activation, onnx_lay_softmax,
     onnx_lay_batch_norm, onnx_lay_neg, onnx_lay_hard_swish;
+/* onnx_conv.c */
+onnx_handler onnx_lay_conv, onnx_lay_pad, onnx_lay_pow, onnx_lay_sqrt, onnx_lay_clip;
 /* onnx_norm.c: layer normalisation in one node or written out. The second one tries the
  * current node as a step of it; *taken_out tells. */
-onnx_handler onnx_lay_layer_norm;
+onnx_handler onnx_lay_layer_norm, onnx_lay_length;
 bool onnx_lay_statistic(struct onnx_import *import, bool *taken_out);
 /* onnx_rnn.c */
 onnx_handler onnx_lay_rnn;
@@ -339,14 +414,36 @@ onnx_handler onnx_lay_rnn;
 /* ---- onnx_layers.c: understand the current node, import->node ------------- */
 
 bool onnx_handle(struct onnx_import *import);
+/* Whether this is a node of ONNX itself and of this operator. */
+bool onnx_is_op(const struct onnx_node *node, const char *op);
+bool onnx_is_recurrent(const struct onnx_node *node);
+/* The declared shape of an input of the graph; run-time sizes are taken for the batch. False: there
+ * is none, or it has more than ONNX_MAX_AXES dimensions. */
+bool onnx_declared_shape(const struct onnx_value *value, uint32_t *rank_out, struct onnx_int *dims);
+/* Decode an initialiser that nobody has looked at yet. */
+bool onnx_make_known(struct onnx_import *import, struct onnx_value *value);
 
 /* Operators that only hand on what flows through them, for following values backward. */
 bool onnx_passes_on(const char *op);
 
+/* ---- onnx_resolve.c ------------------------------------------------------ */
+
+/* Names to values and nodes, those of branches too; the graph is checked to be in order. */
+bool onnx_resolve(struct onnx_import *import);
+
+/* ---- onnx_cell.c --------------------------------------------------------- */
+
+/* Cells that an exporter wrote out operator by operator become nodes of their own. */
+bool onnx_find_cells(struct onnx_import *import);
+onnx_handler onnx_lay_cell;
+
+/* ---- onnx_tidy.c --------------------------------------------------------- */
+
+/* Layers joined where one can do it, and those left out that value *output does not need. */
+bool onnx_tidy(struct onnx_import *import, uint32_t *output);
+
 /* ---- onnx_graph.c -------------------------------------------------------- */
 
-/* Names to values and nodes; the graph is checked to be in order. */
-bool onnx_resolve(struct onnx_import *import);
 /* Choose the output (by name, or NULL) and find what it needs and what for. */
 bool onnx_find_roles(struct onnx_import *import, const char *output_name);
 /* Try the meanings that the input's axes may have until the graph makes sense. */

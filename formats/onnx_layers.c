@@ -13,6 +13,9 @@ enum {
     KNOWS_SHAPE = 4, /* asks for shapes only: `fold` takes computed values too */
     JOINS_BIAS = 8, /* wants to see a product before it is emitted */
     NO_INPUT = 16,
+    ANY_ORDER = 32, /* takes features in whatever order they have in memory */
+    ANY_PADDING = 64, /* passes on what a Pad has asked for */
+    ARRANGES = ANY_ORDER | ANY_PADDING,
 };
 
 struct operator_row {
@@ -32,54 +35,69 @@ static const struct operator_row rows[] = {
 
     {"Gemm", "alpha:f beta:f transA:i transB:i", NULL, onnx_lay_gemm, 0},
     {"MatMul", "", NULL, onnx_lay_matmul, 0},
-    {"Add", "", onnx_fold_binary, onnx_lay_binary, JOINS_BIAS},
-    {"Sub", "", onnx_fold_binary, onnx_lay_binary, 0},
-    {"Mul", "", onnx_fold_binary, onnx_lay_binary, 0},
-    {"Div", "", onnx_fold_binary, onnx_lay_binary, 0},
-    {"Pow", "", NULL, NULL, 0},
-    {"Sqrt", "", NULL, NULL, 0},
-    {"Neg", "", onnx_fold_neg, onnx_lay_neg, FIRST_RUNS},
+    {"Add", "", onnx_fold_binary, onnx_lay_binary, JOINS_BIAS | ANY_ORDER},
+    {"Sub", "", onnx_fold_binary, onnx_lay_binary, ANY_ORDER},
+    {"Mul", "", onnx_fold_binary, onnx_lay_binary, ANY_ORDER},
+    {"Div", "", onnx_fold_binary, onnx_lay_binary, ANY_ORDER},
+    {"Pow", "", onnx_fold_binary, onnx_lay_pow, FIRST_RUNS | ANY_ORDER},
+    {"Sqrt", "", onnx_fold_unary, onnx_lay_sqrt, FIRST_RUNS | ANY_ORDER},
+    {"Neg", "", onnx_fold_neg, onnx_lay_neg, FIRST_RUNS | ANY_ORDER},
 
-    {"Sigmoid", "", NULL, onnx_lay_activation, FIRST_RUNS},
-    {"Tanh", "", NULL, onnx_lay_activation, FIRST_RUNS},
-    {"Relu", "", NULL, onnx_lay_activation, FIRST_RUNS},
-    {"LeakyRelu", "alpha:f", NULL, onnx_lay_activation, FIRST_RUNS},
-    {"ThresholdedRelu", "alpha:f", NULL, onnx_lay_activation, FIRST_RUNS},
-    {"HardSigmoid", "alpha:f beta:f", NULL, onnx_lay_activation, FIRST_RUNS},
+    {"Conv", "auto_pad:s dilations:I group:i kernel_shape:I pads:I strides:I", NULL, onnx_lay_conv,
+     FIRST_RUNS | ARRANGES},
+    {"Pad", "mode:s pads:I value:f", onnx_fold_pad, onnx_lay_pad, FIRST_RUNS | ARRANGES},
+    {"Clip", "min:f max:f", onnx_fold_clip, onnx_lay_clip, FIRST_RUNS | ANY_ORDER},
+    {"ReduceL2", "axes:I keepdims:i noop_with_empty_axes:i", NULL, onnx_lay_length, FIRST_RUNS},
+    {"DequantizeLinear", "axis:i block_size:i output_dtype:i", onnx_fold_dequantize, NULL, 0},
+
+    {"Sigmoid", "", NULL, onnx_lay_activation, FIRST_RUNS | ANY_ORDER},
+    {"Tanh", "", NULL, onnx_lay_activation, FIRST_RUNS | ANY_ORDER},
+    {"Relu", "", NULL, onnx_lay_activation, FIRST_RUNS | ANY_ORDER},
+    {"LeakyRelu", "alpha:f", NULL, onnx_lay_activation, FIRST_RUNS | ANY_ORDER},
+    {"ThresholdedRelu", "alpha:f", NULL, onnx_lay_activation, FIRST_RUNS | ANY_ORDER},
+    {"HardSigmoid", "alpha:f beta:f", NULL, onnx_lay_activation, FIRST_RUNS | ANY_ORDER},
     {"HardSwish", "", NULL, onnx_lay_hard_swish, FIRST_RUNS},
-    {"Elu", "alpha:f", NULL, onnx_lay_activation, FIRST_RUNS},
-    {"Softsign", "", NULL, onnx_lay_activation, FIRST_RUNS},
-    {"Softplus", "", NULL, onnx_lay_activation, FIRST_RUNS},
-    {"Softmax", "axis:i", NULL, onnx_lay_softmax, FIRST_RUNS},
+    {"Elu", "alpha:f", NULL, onnx_lay_activation, FIRST_RUNS | ANY_ORDER},
+    {"Softsign", "", NULL, onnx_lay_activation, FIRST_RUNS | ANY_ORDER},
+    {"Softplus", "", NULL, onnx_lay_activation, FIRST_RUNS | ANY_ORDER},
+    {"Softmax", "axis:i", NULL, onnx_lay_softmax, FIRST_RUNS | ANY_ORDER},
     {"LayerNormalization", "axis:i epsilon:f stash_type:i", NULL, onnx_lay_layer_norm, FIRST_RUNS},
-    {"BatchNormalization", "epsilon:f momentum:f training_mode:i", NULL, onnx_lay_batch_norm, FIRST_RUNS},
+    {"BatchNormalization", "epsilon:f momentum:f training_mode:i", NULL, onnx_lay_batch_norm,
+     FIRST_RUNS | ANY_ORDER},
 
     {"ReduceMean", "axes:I keepdims:i noop_with_empty_axes:i", NULL, onnx_lay_reduce, FIRST_RUNS},
     {"ReduceMax", "axes:I keepdims:i noop_with_empty_axes:i", NULL, onnx_lay_reduce, FIRST_RUNS},
     {"GlobalAveragePool", "", NULL, onnx_lay_global_pool, FIRST_RUNS},
     {"GlobalMaxPool", "", NULL, onnx_lay_global_pool, FIRST_RUNS},
 
-    {"Identity", "", onnx_fold_same, onnx_lay_identity, FIRST_RUNS | PASSES_ON},
-    {"Dropout", "ratio:f seed:i", onnx_fold_same, onnx_lay_dropout, FIRST_RUNS | PASSES_ON},
-    {"Cast", "to:i saturate:i", onnx_fold_cast, onnx_lay_cast, FIRST_RUNS | PASSES_ON},
-    {"Transpose", "perm:I", onnx_fold_transpose, onnx_lay_transpose, FIRST_RUNS | PASSES_ON},
-    {"Squeeze", "axes:I", onnx_fold_squeeze, onnx_lay_squeeze, FIRST_RUNS | PASSES_ON},
-    {"Unsqueeze", "axes:I", onnx_fold_unsqueeze, onnx_lay_unsqueeze, FIRST_RUNS | PASSES_ON},
+    {"Identity", "", onnx_fold_same, onnx_lay_identity, FIRST_RUNS | PASSES_ON | ARRANGES},
+    {"Dropout", "ratio:f seed:i", onnx_fold_same, onnx_lay_dropout, FIRST_RUNS | PASSES_ON | ARRANGES},
+    {"Cast", "to:i saturate:i", onnx_fold_cast, onnx_lay_cast, FIRST_RUNS | PASSES_ON | ARRANGES},
+    {"Transpose", "perm:I", onnx_fold_transpose, onnx_lay_transpose, FIRST_RUNS | PASSES_ON | ARRANGES},
+    {"Squeeze", "axes:I", onnx_fold_squeeze, onnx_lay_squeeze, FIRST_RUNS | PASSES_ON | ARRANGES},
+    {"Unsqueeze", "axes:I", onnx_fold_unsqueeze, onnx_lay_unsqueeze, FIRST_RUNS | PASSES_ON | ARRANGES},
     {"Reshape", "allowzero:i", onnx_fold_reshape, onnx_lay_reshape, FIRST_RUNS | PASSES_ON},
     {"Flatten", "axis:i", NULL, onnx_lay_flatten, FIRST_RUNS},
     {"Expand", "", onnx_fold_expand, onnx_lay_expand, FIRST_RUNS},
-    {"Gather", "axis:i", onnx_fold_gather, onnx_lay_gather, PASSES_ON},
-    {"Slice", "starts:I ends:I axes:I", onnx_fold_slice, onnx_lay_slice, FIRST_RUNS | PASSES_ON},
-    {"Split", "axis:i split:I num_outputs:i", onnx_fold_split, onnx_lay_split, FIRST_RUNS | PASSES_ON},
-    {"Concat", "axis:i", onnx_fold_concat, onnx_lay_concat, PASSES_ON},
+    {"Gather", "axis:i", onnx_fold_gather, onnx_lay_gather, PASSES_ON | ANY_ORDER},
+    {"Slice", "starts:I ends:I axes:I", onnx_fold_slice, onnx_lay_slice, FIRST_RUNS | PASSES_ON | ANY_ORDER},
+    {"Split", "axis:i split:I num_outputs:i", onnx_fold_split, onnx_lay_split,
+     FIRST_RUNS | PASSES_ON | ANY_ORDER},
+    {"Concat", "axis:i", onnx_fold_concat, onnx_lay_concat, PASSES_ON | ANY_ORDER},
 
     {"Constant", "value:t value_float:f value_int:i value_floats:F value_ints:I", onnx_fold_constant,
      NULL, NO_INPUT},
     {"ConstantOfShape", "value:t", onnx_fold_fill, NULL, 0},
     {"Range", "", onnx_fold_range, NULL, 0},
-    {"Shape", "start:i end:i", onnx_fold_shape, NULL, KNOWS_SHAPE},
-    {"Size", "", onnx_fold_size, NULL, KNOWS_SHAPE},
+    {"Shape", "start:i end:i", onnx_fold_shape, NULL, KNOWS_SHAPE | ARRANGES},
+    {"Size", "", onnx_fold_size, NULL, KNOWS_SHAPE | ARRANGES},
     {"Equal", "", onnx_fold_binary, NULL, 0},
+    {"LessOrEqual", "", onnx_fold_binary, NULL, 0},
+    {"GreaterOrEqual", "", onnx_fold_binary, NULL, 0},
+    {"And", "", onnx_fold_binary, NULL, 0},
+    {"Or", "", onnx_fold_binary, NULL, 0},
+    {"Min", "", onnx_fold_binary, NULL, 0},
+    {"Max", "", onnx_fold_binary, NULL, 0},
     {"Less", "", onnx_fold_binary, NULL, 0},
     {"Greater", "", onnx_fold_binary, NULL, 0},
     {"Not", "", onnx_fold_not, NULL, 0},
@@ -92,6 +110,34 @@ static const struct operator_row *find_row(const char *op)
         if (strcmp(rows[i].op, op) == 0)
             return &rows[i];
     return NULL;
+}
+
+bool onnx_is_op(const struct onnx_node *node, const char *op)
+{
+    const char *domain = node->proto->domain;
+    return node->kind == NODE_PLAIN && node->proto->op_type && strcmp(node->proto->op_type, op) == 0 &&
+           (!domain || !*domain || strcmp(domain, "ai.onnx") == 0);
+}
+
+bool onnx_is_recurrent(const struct onnx_node *node)
+{
+    return node->kind == NODE_CELL || onnx_is_op(node, "LSTM") || onnx_is_op(node, "GRU") ||
+           onnx_is_op(node, "RNN");
+}
+
+bool onnx_declared_shape(const struct onnx_value *value, uint32_t *rank_out, struct onnx_int *dims)
+{
+    const Onnx__TypeProto *type = value->input ? value->input->type : NULL;
+    const Onnx__TensorShapeProto *shape = type && type->tensor_type ? type->tensor_type->shape : NULL;
+    if (!shape || shape->n_dim > ONNX_MAX_AXES)
+        return false;
+    *rank_out = (uint32_t)shape->n_dim;
+    for (uint32_t i = 0; i < *rank_out; i++) {
+        const Onnx__TensorShapeProto__Dimension *dim = shape->dim[i];
+        bool fixed = dim->has_dim_value && dim->dim_value > 0 && dim->dim_value <= MODEL_MAX_DIM;
+        dims[i] = fixed ? onnx_plain(dim->dim_value) : onnx_axis_size(onnx_run_time(AXIS_BATCH));
+    }
+    return true;
 }
 
 bool onnx_passes_on(const char *op)
@@ -152,7 +198,7 @@ static bool check_attributes(struct onnx_import *import, const struct operator_r
 
 /* ---- inputs -------------------------------------------------------------- */
 
-static bool make_known(struct onnx_import *import, struct onnx_value *value)
+bool onnx_make_known(struct onnx_import *import, struct onnx_value *value)
 {
     if (value->kind == ONNX_UNKNOWN && value->initializer) {
         if (!onnx_decode(import, value->initializer, value->name, &value->as.constant))
@@ -182,11 +228,15 @@ static bool look_at_inputs(struct onnx_import *import, const struct operator_row
         struct onnx_value *value = onnx_input(import, i);
         if (!value)
             continue;
-        if (!make_known(import, value))
+        if (!onnx_make_known(import, value))
             return false;
         if (value->kind == ONNX_FRAMES) {
             out->n_frames++;
             if (!(row->flags & JOINS_BIAS) && !onnx_settle(import, &value->as.frames, NULL))
+                return false;
+            if (!(row->flags & ANY_PADDING) && !onnx_refuse_padding(import, value))
+                return false;
+            if (!(row->flags & ANY_ORDER) && !onnx_in_order(import, &value->as.frames))
                 return false;
         } else if (value->kind == ONNX_STATISTIC) {
             out->n_statistics++;
@@ -205,25 +255,66 @@ static bool look_at_inputs(struct onnx_import *import, const struct operator_row
 static bool pass_on(struct onnx_import *import, const struct operator_row *row,
                     const struct onnx_value *opaque)
 {
+    if (row->flags & KNOWS_SHAPE && opaque->as.opaque.has_shape)
+        return row->fold(import);
     if (!(row->flags & PASSES_ON) || opaque != onnx_input(import, 0))
         return onnx_fail(import, "computes with '%s', %s, which is not supported", opaque->name,
-                         role_text(opaque->as.role));
+                         role_text(opaque->as.opaque.role));
     for (uint32_t i = 0; i < import->node->n_outputs; i++) {
         struct onnx_value *value = onnx_output(import, i);
         if (value) {
             value->kind = ONNX_OPAQUE;
-            value->as.role = opaque->as.role;
+            value->as.opaque = (struct onnx_opaque){.role = opaque->as.opaque.role};
         }
     }
     return true;
 }
 
-bool onnx_handle(struct onnx_import *import)
+/* ---- If ------------------------------------------------------------------ */
+
+static bool decide(struct onnx_import *import)
+{
+    struct onnx_value *value = onnx_input(import, 0);
+    const struct onnx_const *c = value ? &value->as.constant : NULL;
+    if (value && !onnx_make_known(import, value))
+        return false;
+    if (!value || value->kind != ONNX_CONST || !c->is_int || c->count != 1 ||
+        (!onnx_is_plain(c->ints[0]) && c->ints[0].offset < 0))
+        return onnx_fail(import, "its condition ('%s') is not known when converting; only conditions that "
+                         "follow "
+                         "from constants and shapes are supported", value ? value->name : "");
+    /* A run-time size is at least 1. */
+    import->nodes[import->node - import->nodes].taken = !onnx_same(c->ints[0], onnx_plain(0));
+    return true;
+}
+
+static bool join(struct onnx_import *import)
+{
+    uint32_t n = import->node->n_outputs, first = import->nodes[import->node->decides].taken ? 0 : n;
+    for (uint32_t i = 0; i < n; i++) {
+        struct onnx_value *from = onnx_input(import, first + i), *to = onnx_output(import, i);
+        if (!to || !from)
+            continue;
+        if (!onnx_make_known(import, from))
+            return false;
+        to->kind = from->kind;
+        to->as = from->as;
+    }
+    return true;
+}
+
+/* ---- any node ------------------------------------------------------------ */
+
+static bool handle_plain(struct onnx_import *import)
 {
     const Onnx__NodeProto *proto = import->node->proto;
     const char *domain = proto->domain ? proto->domain : "";
     const struct operator_row *row;
     struct inputs inputs = {0};
+    if (strcmp(proto->op_type ? proto->op_type : "", "DynamicQuantizeLSTM") == 0)
+        return onnx_fail(import, "quantises its activations at run time, which is not supported; quantise "
+                         "weights "
+                         "only (DequantizeLinear), or convert the model in floats");
     if (*domain && strcmp(domain, "ai.onnx") != 0)
         return onnx_fail(import, "the operator belongs to the domain '%.60s', which is not supported",
                          domain);
@@ -258,4 +349,14 @@ bool onnx_handle(struct onnx_import *import)
         return onnx_fail(import, "has a constant as first input and a computed value after it, which is "
                          "not supported");
     return row->layer(import);
+}
+
+bool onnx_handle(struct onnx_import *import)
+{
+    switch (import->node->kind) {
+    case NODE_IF: return decide(import);
+    case NODE_JOIN: return join(import);
+    case NODE_CELL: return onnx_lay_cell(import);
+    default: return handle_plain(import);
+    }
 }

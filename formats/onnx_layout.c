@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * Operators that only arrange axes. Where batch and time stand is layout without any
- * effect on the frames; only a real change of the order of features is refused.
+ * effect on the frames; features in another order are transposed when somebody needs them so.
  */
 #include "formats/onnx_internal.h"
 
@@ -80,23 +80,20 @@ bool onnx_lay_transpose(struct onnx_import *import)
     const struct onnx_frames *in = &onnx_input(import, 0)->as.frames;
     const Onnx__AttributeProto *perm = onnx_attribute(import, "perm");
     struct onnx_frames out = *in;
-    uint32_t taken = 0;
-    int64_t last = -1;
+    struct onnx_axis moved[ONNX_MAX_AXES];
+    uint32_t taken = 0, order[ONNX_MAX_AXES], n = onnx_memory_order(in, order);
     if (perm && perm->n_ints != in->n_axes)
         return onnx_fail(import, "perm has %zu entries for %u dimensions", perm->n_ints, in->n_axes);
+    for (uint32_t i = 0; i < n; i++)
+        out.axes[order[i]].place = i;
     for (uint32_t i = 0; i < in->n_axes; i++) {
         int64_t from = perm ? perm->ints[i] : in->n_axes - 1 - i;
         if (from < 0 || from >= in->n_axes || taken >> from & 1)
             return onnx_fail(import, "perm is not a permutation");
         taken |= UINT32_C(1) << from;
-        out.axes[i] = in->axes[from];
-        if (is_feature(&out.axes[i]) && out.axes[i].size != 1) {
-            if (from < last)
-                return onnx_fail(import, "perm swaps two axes of features (%" PRId64 " and %" PRId64
-                                 "), which is not supported; only batch and time may move", from, last);
-            last = from;
-        }
+        moved[i] = out.axes[from];
     }
+    memcpy(out.axes, moved, in->n_axes * sizeof *moved);
     onnx_set_frames(onnx_output(import, 0), &out);
     return true;
 }
@@ -110,7 +107,7 @@ bool onnx_lay_unsqueeze(struct onnx_import *import)
         return false;
     out.n_axes = added.rank;
     for (uint32_t i = 0, k = 0; i < out.n_axes; i++)
-        out.axes[i] = added.bits >> i & 1 ? (struct onnx_axis){AXIS_FEATURE, 1} : in->axes[k++];
+        out.axes[i] = added.bits >> i & 1 ? onnx_feature(1) : in->axes[k++];
     onnx_set_frames(onnx_output(import, 0), &out);
     return true;
 }
@@ -207,12 +204,12 @@ static bool match_run_time(struct matching *m, uint32_t i, uint32_t k)
     if (k < m->n_asked && i + 1 < m->n_in &&
         ((axis->kind == AXIS_TIME && axis[1].kind == AXIS_BATCH) ||
          (axis->kind == AXIS_BATCH && axis[1].kind == AXIS_TIME))) {
-        struct onnx_axis merged = {axis->kind == AXIS_TIME ? AXIS_TIME_BATCH : AXIS_BATCH_TIME, 0};
+        struct onnx_axis merged = onnx_run_time(axis->kind == AXIS_TIME ? AXIS_TIME_BATCH : AXIS_BATCH_TIME);
         if (fits_axis(m, &merged, m->asked[k]) && match_with(m, merged, i + 2, k + 1))
             return true;
     }
     if (k + 1 < m->n_asked && (axis->kind == AXIS_TIME_BATCH || axis->kind == AXIS_BATCH_TIME)) {
-        struct onnx_axis time = {AXIS_TIME, 0}, batch = {AXIS_BATCH, 0};
+        struct onnx_axis time = onnx_run_time(AXIS_TIME), batch = onnx_run_time(AXIS_BATCH);
         const struct onnx_axis *first = axis->kind == AXIS_TIME_BATCH ? &time : &batch;
         const struct onnx_axis *second = first == &time ? &batch : &time;
         if (fits_axis(m, first, m->asked[k]) && fits_axis(m, second, m->asked[k + 1])) {
@@ -240,8 +237,7 @@ static bool match_features(struct matching *m, uint32_t i, uint32_t k, uint32_t 
     if (rest == UINT32_MAX ? known != product : product % known != 0)
         return false;
     for (uint32_t j = k; j < end; j++)
-        m->out[m->n_out++] = (struct onnx_axis){
-            AXIS_FEATURE, (uint32_t)(j == rest ? product / known : m->asked[j].offset)};
+        m->out[m->n_out++] = onnx_feature((uint32_t)(j == rest ? product / known : m->asked[j].offset));
     if (match(m, i, end))
         return true;
     m->n_out = n_before;

@@ -136,7 +136,7 @@ static bool grow_axes(struct onnx_import *import, struct onnx_frames *frames, ui
         return onnx_fail(import, "has too many dimensions");
     memmove(frames->axes + more, frames->axes, frames->n_axes * sizeof *frames->axes);
     for (uint32_t i = 0; i < more; i++)
-        frames->axes[i] = (struct onnx_axis){AXIS_FEATURE, 1};
+        frames->axes[i] = onnx_feature(1);
     frames->n_axes += more;
     return true;
 }
@@ -161,15 +161,33 @@ static bool constant_strides(struct onnx_import *import, const struct onnx_frame
     return true;
 }
 
+/* The feature axes alone, in the order that they have in memory, and their strides. */
+static void sort_axes(struct onnx_frames *frames, size_t *strides)
+{
+    uint32_t order[ONNX_MAX_AXES], n = onnx_memory_order(frames, order);
+    struct onnx_frames sorted = {.n_axes = n};
+    size_t sorted_strides[ONNX_MAX_AXES];
+    for (uint32_t i = 0; i < n; i++) {
+        sorted.axes[i] = frames->axes[order[i]];
+        sorted_strides[i] = strides[order[i]];
+    }
+    *frames = sorted;
+    memcpy(strides, sorted_strides, n * sizeof *strides);
+}
+
 /* One number for each element of the frame; of the last non-trivial axis if all others
  * are broadcast. */
-static bool spread_constant(struct onnx_import *import, const struct onnx_frames *frames,
+static bool spread_constant(struct onnx_import *import, const struct onnx_frames *of,
                             const struct onnx_value *value, struct spread *out)
 {
+    struct onnx_frames sorted = *of;
+    const struct onnx_frames *frames = &sorted;
     size_t strides[ONNX_MAX_AXES];
-    uint32_t begin = frames->n_axes;
-    if (!constant_strides(import, frames, value, strides))
+    uint32_t begin;
+    if (!constant_strides(import, of, value, strides))
         return false;
+    sort_axes(&sorted, strides);
+    begin = sorted.n_axes;
     while (begin > 0 && (frames->axes[begin - 1].kind != AXIS_FEATURE || frames->axes[begin - 1].size == 1))
         begin--;
     begin -= begin > 0;
@@ -284,6 +302,8 @@ static bool of_two(struct onnx_import *import, char op, struct onnx_frames a, st
         a = b;
         b = swap;
     }
+    if (same_axes(&a, &b) && !onnx_same_order(import, &a, &b))
+        return false;
     if (!same_axes(&a, &b) && !is_one_number(&b, &a))
         return onnx_fail(import, "'%s' and '%s' do not have the same shape (or one number in one of "
                          "them), which is not supported", onnx_input(import, 0)->name,
@@ -387,20 +407,21 @@ bool onnx_last_features(struct onnx_import *import, struct onnx_frames *frames, 
                           bool only_one, uint32_t *n_out)
 {
     uint32_t at = onnx_axis_index(axis, frames->n_axes), end = only_one ? at + 1 : frames->n_axes, n;
+    uint32_t axes[ONNX_MAX_AXES], n_axes = 0;
     if (at == UINT32_MAX)
         return onnx_fail(import, "axis = %" PRId64 " is out of range", axis);
     for (uint32_t i = at; i < end; i++)
         if (frames->axes[i].kind != AXIS_FEATURE)
             return onnx_fail(import, "axis = %" PRId64 " is the batch or the sequence, which is not "
                              "supported", axis);
-    if (!onnx_features(import, frames, at, end, n_out) ||
-        !onnx_features(import, frames, end, frames->n_axes, &n))
+    if (!onnx_features(import, frames, at, end, n_out))
         return false;
-    if (n != 1)
-        return onnx_fail(import, "axis = %" PRId64 " is not the last axis of features, which is not "
-                         "supported", axis);
-    if (!onnx_features(import, frames, 0, at, &n))
+    for (uint32_t i = at; i < end; i++)
+        axes[n_axes++] = i;
+    if (!onnx_bring_last(import, frames, n_axes, axes) ||
+        !onnx_features(import, frames, 0, frames->n_axes, &n))
         return false;
+    n /= *n_out;
     return n == 1 ? onnx_shaped(import, frames, 1, n_out)
                   : onnx_shaped(import, frames, 2, (const uint32_t[2]){n, *n_out});
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * Layer normalisation: as one node, and as older exporters write it out, step by step:
- * (x - mean) / sqrt(mean((x - mean)²) + epsilon). The steps are followed as what they mean
- * and become a layer when the quotient is reached.
+ * (x - mean) / sqrt(mean((x - mean)²) + epsilon); and division by the length: x / max(|x|, epsilon).
+ * The steps are followed as what they mean and become a layer when the quotient is reached.
  */
 #include "formats/onnx_internal.h"
 
@@ -95,6 +95,56 @@ static bool quotient(struct onnx_import *import, const struct onnx_statistic *de
            emit_norm(import, &frames, n, deviation->epsilon, none);
 }
 
+/* ReduceL2 over the last features: the first step of a division by the length. */
+bool onnx_lay_length(struct onnx_import *import)
+{
+    const struct onnx_value *x = onnx_input(import, 0);
+    if (!is_feature_mean(import, &x->as.frames))
+        return onnx_fail(import, "is supported over the last axis of features only, kept as an axis of 1, "
+                         "and only "
+                         "to divide by it");
+    return give_step(import, STEP_LENGTH, (int32_t)(x - import->values), 0);
+}
+
+static bool emit_length_norm(struct onnx_import *import, const struct onnx_statistic *length)
+{
+    struct onnx_frames frames = import->values[length->of].as.frames;
+    struct onnx_layer *layer;
+    uint32_t n;
+    if (!onnx_last_features(import, &frames, -1, true, &n))
+        return false;
+    layer = onnx_layer_on(import, MODEL_L2_NORM, frames.value);
+    if (!layer)
+        return false;
+    layer->spec.params[0] = model_float_bits(length->epsilon);
+    frames.value = onnx_layer_add(import, layer);
+    onnx_set_frames(onnx_output(import, 0), &frames);
+    return frames.value != MODEL_NONE;
+}
+
+/* max(|x|, epsilon) as Clip or Max, and its Expand to the shape of x. */
+static bool bound_length(struct onnx_import *import, const char *op, const struct onnx_value *a,
+                         const struct onnx_value *b, bool *taken_out)
+{
+    float epsilon = 0;
+    *taken_out = false;
+    if (strcmp(op, "Expand") == 0) {
+        *taken_out = true;
+        return give_step(import, STEP_LENGTH, a->as.statistic.of, a->as.statistic.epsilon);
+    }
+    if ((strcmp(op, "Clip") != 0 && strcmp(op, "Max") != 0) || a->as.statistic.epsilon != 0 ||
+        onnx_input(import, 2))
+        return true;
+    if (b ? !one_float(b, &epsilon) : !onnx_attribute(import, "min") || onnx_attribute(import, "max"))
+        return true;
+    if (!b)
+        epsilon = onnx_attribute_float(import, "min", 0);
+    if (!(epsilon >= 0 && isfinite(epsilon)))
+        return true;
+    *taken_out = true;
+    return give_step(import, STEP_LENGTH, a->as.statistic.of, epsilon);
+}
+
 /* a op b, both of the same frames where both are steps. */
 static bool join_steps(struct onnx_import *import, const char *op, const struct onnx_value *a,
                        const struct onnx_value *b, bool *taken_out)
@@ -125,6 +175,11 @@ bool onnx_lay_statistic(struct onnx_import *import, bool *taken_out)
     const char *op = import->node->proto->op_type;
     const struct onnx_value *a = onnx_input(import, 0), *b = onnx_input(import, 1);
     *taken_out = true;
+    if (is_step(a, STEP_LENGTH))
+        return bound_length(import, op, a, b, taken_out);
+    if (strcmp(op, "Div") == 0 && is_step(b, STEP_LENGTH) && a->kind == ONNX_FRAMES &&
+        b->as.statistic.of == (int32_t)(a - import->values))
+        return emit_length_norm(import, &b->as.statistic);
     if (strcmp(op, "ReduceMean") == 0) {
         if (a->kind == ONNX_FRAMES && is_feature_mean(import, &a->as.frames))
             return give_step(import, STEP_MEAN, (int32_t)(a - import->values), 0);

@@ -84,7 +84,7 @@ static bool read_hidden(struct onnx_import *import, struct rnn *rnn)
 
 static bool is_state(const struct onnx_value *value)
 {
-    return value && value->kind == ONNX_OPAQUE && value->as.role == ROLE_STATE;
+    return value && value->kind == ONNX_OPAQUE && value->as.opaque.role == ROLE_STATE;
 }
 
 /* A sequence of one made inside the graph, or exported with states as inputs: then the
@@ -133,7 +133,7 @@ static bool check_lengths(struct onnx_import *import, const struct rnn *rnn)
 {
     const struct onnx_value *value = onnx_input(import, IN_LENGTHS);
     struct onnx_int time = onnx_axis_size(rnn->x.axes[rnn->time]);
-    if (!value || (value->kind == ONNX_OPAQUE && value->as.role == ROLE_LENGTHS))
+    if (!value || (value->kind == ONNX_OPAQUE && value->as.opaque.role == ROLE_LENGTHS))
         return true;
     if (value->kind != ONNX_CONST || !value->as.constant.is_int)
         return onnx_fail(import, "sequence_lens ('%s') is computed at run time, which is not supported; "
@@ -285,7 +285,7 @@ static bool shape_of_state(const struct onnx_import *import, const struct rnn *r
     return !c->is_int && c->rank == 3 && c->count > 0 &&
            onnx_same(c->dims[direction], onnx_plain(rnn->n_directions)) &&
            onnx_same(c->dims[2], onnx_plain(rnn->hidden)) &&
-           (onnx_same(c->dims[batch], onnx_axis_size((struct onnx_axis){AXIS_BATCH, 0})) ||
+           (onnx_same(c->dims[batch], onnx_axis_size(onnx_run_time(AXIS_BATCH))) ||
             onnx_same(c->dims[batch], onnx_plain(1)) ||
             (import->frozen_batch && onnx_same(c->dims[batch], onnx_plain(import->frozen_batch))));
 }
@@ -396,12 +396,12 @@ static bool add_recurrent(struct onnx_import *import, struct rnn *rnn, uint32_t 
 static void give_steps(struct onnx_import *import, const struct rnn *rnn, uint32_t value)
 {
     struct onnx_axis time = rnn->x.axes[rnn->time], batch = rnn->x.axes[rnn->batch];
-    struct onnx_axis directions = {AXIS_FEATURE, rnn->n_directions};
+    struct onnx_axis directions = onnx_feature(rnn->n_directions);
     struct onnx_frames y = {.value = value, .n_axes = 4};
     y.axes[0] = rnn->batch_first ? batch : time;
     y.axes[1] = rnn->batch_first ? time : directions;
     y.axes[2] = rnn->batch_first ? directions : batch;
-    y.axes[3] = (struct onnx_axis){AXIS_FEATURE, rnn->hidden};
+    y.axes[3] = onnx_feature(rnn->hidden);
     onnx_set_frames(onnx_output(import, OUT_Y), &y);
 }
 
@@ -409,11 +409,11 @@ static void give_steps(struct onnx_import *import, const struct rnn *rnn, uint32
 static bool give_final(struct onnx_import *import, const struct rnn *rnn, uint32_t value)
 {
     struct onnx_axis batch = rnn->x.axes[rnn->batch];
-    struct onnx_axis directions = {AXIS_FEATURE, rnn->n_directions};
+    struct onnx_axis directions = onnx_feature(rnn->n_directions);
     struct onnx_frames out = {.value = value, .n_axes = 3}, parts[2];
     out.axes[0] = rnn->batch_first ? batch : directions;
     out.axes[1] = rnn->batch_first ? directions : batch;
-    out.axes[2] = (struct onnx_axis){AXIS_FEATURE, rnn->hidden};
+    out.axes[2] = onnx_feature(rnn->hidden);
     for (uint32_t d = 0; !rnn->step_by_step && d < rnn->n_directions; d++) {
         uint32_t type = d || rnn->direction == MODEL_REVERSED ? MODEL_FIRST : MODEL_LAST;
         parts[d] = out;
@@ -454,7 +454,7 @@ bool onnx_lay_rnn(struct onnx_import *import)
     give_steps(import, &rnn, value);
     if (onnx_output(import, OUT_C)) {
         onnx_output(import, OUT_C)->kind = ONNX_OPAQUE;
-        onnx_output(import, OUT_C)->as.role = ROLE_CELL;
+        onnx_output(import, OUT_C)->as.opaque = (struct onnx_opaque){.role = ROLE_CELL};
     }
     return !onnx_used(import, OUT_H) || give_final(import, &rnn, value);
 }

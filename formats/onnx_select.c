@@ -19,7 +19,7 @@ static void remove_axis(struct onnx_frames *frames, uint32_t axis)
 static void reduce_axis(struct onnx_frames *frames, uint32_t axis, bool keep)
 {
     if (keep)
-        frames->axes[axis] = (struct onnx_axis){AXIS_FEATURE, 1};
+        frames->axes[axis] = onnx_feature(1);
     else
         remove_axis(frames, axis);
 }
@@ -167,7 +167,7 @@ static bool gather_embedding(struct onnx_import *import)
         layer->tensors[0].dims[i] = (uint32_t)c->dims[i].offset;
     layer->spec.rank = n == 1 ? 1 : 2;
     layer->spec.dims[layer->spec.rank - 1] = (uint32_t)c->dims[1].offset;
-    out.axes[out.n_axes++] = (struct onnx_axis){AXIS_FEATURE, (uint32_t)c->dims[1].offset};
+    out.axes[out.n_axes++] = onnx_feature((uint32_t)c->dims[1].offset);
     out.is_int = false;
     out.value = onnx_layer_add(import, layer);
     onnx_set_frames(onnx_output(import, 0), &out);
@@ -319,7 +319,7 @@ static bool reduce_one(struct onnx_import *import, struct onnx_frames *frames, u
     if (frames->axes[axis].kind != AXIS_TIME)
         return onnx_fail(import, "works along axis %u, which is not the sequence; that is not supported",
                          axis);
-    frames->axes[axis] = (struct onnx_axis){AXIS_FEATURE, 1};
+    frames->axes[axis] = onnx_feature(1);
     return runs_step_by_step(import) ||
            onnx_emit_sequence(import, frames, mean ? MODEL_MEAN : MODEL_MAX);
 }

@@ -80,6 +80,7 @@ static const struct spec_key input_keys[] = {
 
 static const struct spec_key any_name = {"", SPEC_NAME, NULL, NULL};
 static const struct spec_key any_text = {"", SPEC_TEXT, NULL, NULL};
+static const struct spec_key any_number = {"", SPEC_NUMBER, NULL, NULL};
 static const struct spec_key any_module = {"", SPEC_OBJECT, module_keys, NULL};
 static const struct spec_key any_layer = {"", SPEC_OBJECT, layer_keys, NULL};
 
@@ -93,6 +94,7 @@ static const struct spec_key root_keys[] = {
     {"take_after", SPEC_NAME, NULL, NULL},  {"residual", SPEC_BOOL, NULL, NULL},
     {"softmax", SPEC_BOOL, NULL, NULL},     {"layers", SPEC_LIST, &any_layer, NULL},
     {"output", SPEC_NAME, NULL, NULL},      {"rename", SPEC_MAP, &any_name, NULL},
+    {"constants", SPEC_MAP, &any_number, NULL},
     {NULL, SPEC_TEXT, NULL, NULL},
 };
 
