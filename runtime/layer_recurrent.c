@@ -257,7 +257,8 @@ void layer_initial_state(const struct lstm_model *model, const struct layer *lay
 /* ---- ways to step ----------------------------------------------------------------- */
 
 static const struct recurrent_method *const methods[] = {&recurrent_lstm, &recurrent_gru,
-                                                          &recurrent_cells, &recurrent_onednn};
+                                                          &recurrent_gates, &recurrent_cells,
+                                                          &recurrent_onednn};
 
 const struct recurrent_method *const *recurrent_methods(size_t *n_out)
 {

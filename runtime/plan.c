@@ -275,6 +275,7 @@ static void choose_kernels(struct lstm_plan *plan)
     plan->gemm = &plan->isa->gemm[0];
     plan->lstm = &plan->isa->lstm[0];
     plan->gru = &plan->isa->gru[0];
+    plan->gate = &plan->isa->gate[0];
 }
 
 /* ---- ops --------------------------------------------------------------------------- */

@@ -22,6 +22,7 @@ struct packed_matrix {
 struct recurrent_weights {
     struct packed_matrix x, h;  /* h: with a bias for a fused gru only */
     struct packed_matrix h_new; /* gru: the candidate's part of R, kept apart */
+    struct packed_matrix more_x[2], more_h[2]; /* z and n, where x and h are r's alone */
     struct packed_matrix projection;
     const float *peephole; /* [3][H], or NULL; aligned copy in the plan */
     enum simd_act act[3];
@@ -107,6 +108,7 @@ struct lstm_plan {
     const struct simd_gemm_kernel *gemm;
     const struct simd_lstm_kernel *lstm;
     const struct simd_gru_kernel *gru;
+    const struct simd_gate_kernel *gate;
     const char *backend; /* "native" or another one of this build */
     struct plan_problem problem;
     struct machine machine;

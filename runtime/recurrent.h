@@ -42,6 +42,7 @@ struct stepper {
     union {
         struct simd_lstm lstm;
         struct simd_gru gru;
+        struct simd_gate gate[3];
     } args; /* of the method's kernel */
 };
 
@@ -77,6 +78,7 @@ struct recurrent_method {
 
 extern const struct recurrent_method recurrent_lstm;  /* recurrent_lstm.c */
 extern const struct recurrent_method recurrent_gru;   /* recurrent_gru.c */
+extern const struct recurrent_method recurrent_gates; /* recurrent_gates.c */
 extern const struct recurrent_method recurrent_cells; /* recurrent_cells.c */
 extern const struct recurrent_method recurrent_onednn; /* recurrent_onednn.c */
 

@@ -59,6 +59,16 @@ static inline void one_step(struct stepper *step, size_t s, size_t items, float 
     step_sync(step);
 }
 
+static void hoist_product(const struct stepper *step, const struct packed_matrix *x, size_t rows)
+{
+    const struct simd_gemm args = {
+        .weights = x->weights, .bias = x->bias, .panels = &x->panels, .k = x->k,
+        .n_out = x->panels.columns, .x = step->scratch->in, .out = step->scratch->spare, .rows = rows,
+        .panel_begin = step->panel_begin, .panel_end = step->panel_end,
+    };
+    step->op->plan->gemm->run(&args);
+}
+
 /* bias + W·x of the steps [s, s + n) into the hoist buffer, for the thread's panels. Its row for
  * step s + j of item i is j · active + i: items that have ended by then leave a gap. */
 static void hoist(const struct stepper *step, size_t s, size_t n, size_t active)
@@ -71,12 +81,12 @@ static void hoist(const struct stepper *step, size_t s, size_t n, size_t active)
             scratch->in[rows] = step->in[row_at(step, i, s + j)];
             scratch->spare[rows++] = step->section->hoist_rows[step->direction][j * active + i];
         }
-    const struct simd_gemm args = {
-        .weights = x->weights, .bias = x->bias, .panels = &x->panels, .k = x->k,
-        .n_out = x->panels.columns, .x = scratch->in, .out = scratch->spare, .rows = rows,
-        .panel_begin = step->panel_begin, .panel_end = step->panel_end,
-    };
-    step->op->plan->gemm->run(&args);
+    hoist_product(step, x, rows);
+    for (uint32_t g = 0; g < 2 && step->weights->more_x[g].weights; g++) {
+        for (size_t r = 0; r < rows; r++)
+            scratch->spare[r] += x->panels.columns;
+        hoist_product(step, &step->weights->more_x[g], rows);
+    }
 }
 
 /* Items that have a step `s`: the first ones, lengths descend. */

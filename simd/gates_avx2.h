@@ -126,6 +126,7 @@ static ALWAYS_INLINE void cell_quarter(const struct row *row, float *c, float *h
 
 #include "simd/gates_tmpl.h"
 #include "simd/gru_tmpl.h"
+#include "simd/gate_tmpl.h"
 
 static const struct simd_gemm_kernel gemm_kernels[] = {
     {"avx2/gemm-f32-3x32", WIDE, ROWS, gemm_run},
@@ -141,5 +142,10 @@ static const struct simd_lstm_kernel lstm_kernels[] = {
 
 static const struct simd_gru_kernel gru_kernels[] = {
     {"avx2/gru-f32-4x8", GRU_WIDE, GRU_ROWS, gru_step},
+    {NULL, 0, 0, NULL},
+};
+
+static const struct simd_gate_kernel gate_kernels[] = {
+    {"avx2/gate-f32-3x32", WIDE, 2 * ROWS, gate_step},
     {NULL, 0, 0, NULL},
 };

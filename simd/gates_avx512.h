@@ -178,6 +178,7 @@ static ALWAYS_INLINE void cell_quarter(const struct row *row, float *c, float *h
 
 #include "simd/gates_tmpl.h"
 #include "simd/gru_tmpl.h"
+#include "simd/gate_tmpl.h"
 
 static const struct simd_gemm_kernel gemm_kernels[] = {
     {"avx512/gemm-f32-6x64", WIDE, ROWS, gemm_run},
@@ -191,5 +192,10 @@ static const struct simd_lstm_kernel lstm_kernels[] = {
 
 static const struct simd_gru_kernel gru_kernels[] = {
     {"avx512/gru-f32-6x16", GRU_WIDE, GRU_ROWS, gru_step},
+    {NULL, 0, 0, NULL},
+};
+
+static const struct simd_gate_kernel gate_kernels[] = {
+    {"avx512/gate-f32-6x64", WIDE, ROWS, gate_step},
     {NULL, 0, 0, NULL},
 };

@@ -184,6 +184,7 @@ static ALWAYS_INLINE void cell_quarter(const struct row *row, float *c, float *h
 
 #include "simd/gates_tmpl.h"
 #include "simd/gru_tmpl.h"
+#include "simd/gate_tmpl.h"
 
 static const struct simd_gemm_kernel gemm_kernels[] = {
     {"neon/gemm-f32-3x32", WIDE, ROWS, gemm_run},
@@ -197,5 +198,10 @@ static const struct simd_lstm_kernel lstm_kernels[] = {
 
 static const struct simd_gru_kernel gru_kernels[] = {
     {"neon/gru-f32-4x8", GRU_WIDE, GRU_ROWS, gru_step},
+    {NULL, 0, 0, NULL},
+};
+
+static const struct simd_gate_kernel gate_kernels[] = {
+    {"neon/gate-f32-3x32", WIDE, ROWS, gate_step},
     {NULL, 0, 0, NULL},
 };

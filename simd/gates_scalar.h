@@ -115,6 +115,44 @@ static void gru_step(const struct simd_gru *a)
     }
 }
 
+static float gate_sums(const struct simd_gate *a, size_t item, size_t first, uint32_t width, size_t column)
+{
+    const size_t at = first + column;
+    float z = a->xw ? a->xw[item][a->xw_at + at] : a->bias[at];
+    if (!a->xw)
+        z = sum_from(z, a->wx + first * a->n_x + column, width, a->x[item], a->n_x);
+    return sum_from(z, a->wh + first * a->n_h + column, width, a->state[item], a->n_h);
+}
+
+static void gate_finish(const struct simd_gate *a, float z, size_t item, size_t unit)
+{
+    static const enum simd_act acts[] = {
+        [SIMD_GATE_TANH] = SIMD_ACT_TANH, [SIMD_GATE_RELU] = SIMD_ACT_RELU,
+        [SIMD_GATE_RESET] = SIMD_ACT_SIGMOID, [SIMD_GATE_UPDATE] = SIMD_ACT_SIGMOID,
+        [SIMD_GATE_NEW] = SIMD_ACT_TANH,
+    };
+    float y, *out = &a->out[item][unit];
+    ops_act(acts[a->use], 0, 0, &z, &y, 1);
+    if (a->use == SIMD_GATE_RESET)
+        y *= a->h[item][unit];
+    else if (a->use == SIMD_GATE_NEW)
+        y = fmaf(*out, a->h[item][unit], (1.0f - *out) * y);
+    *out = y;
+}
+
+static void gate_step(const struct simd_gate *a)
+{
+    for (size_t i = a->panel_begin; i < a->panel_end; i++) {
+        const size_t p = a->backwards ? a->panel_end - 1 - (i - a->panel_begin) : i;
+        size_t first;
+        uint32_t width;
+        simd_panel_at(a->panels, p, &first, &width);
+        for (size_t item = 0; item < a->items; item++)
+            for (size_t u = 0; u < width && first + u < a->units; u++)
+                gate_finish(a, gate_sums(a, item, first, width, u), item, first + u);
+    }
+}
+
 /* 16 columns: the least padding. */
 static const struct simd_gemm_kernel gemm_kernels[] = {
     {"scalar/gemm-f32-1x16", 16, 1, gemm_run},
@@ -128,5 +166,10 @@ static const struct simd_lstm_kernel lstm_kernels[] = {
 
 static const struct simd_gru_kernel gru_kernels[] = {
     {"scalar/gru-f32-1x8", 24, 1, gru_step},
+    {NULL, 0, 0, NULL},
+};
+
+static const struct simd_gate_kernel gate_kernels[] = {
+    {"scalar/gate-f32-1x16", 16, 1, gate_step},
     {NULL, 0, 0, NULL},
 };

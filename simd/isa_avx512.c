@@ -22,5 +22,6 @@ const struct simd_isa simd_isa_avx512 = {
     .gemm = gemm_kernels,
     .lstm = lstm_kernels,
     .gru = gru_kernels,
+    .gate = gate_kernels,
     .ops = &vector_ops,
 };

@@ -21,5 +21,6 @@ const struct simd_isa simd_isa_neon = {
     .gemm = gemm_kernels,
     .lstm = lstm_kernels,
     .gru = gru_kernels,
+    .gate = gate_kernels,
     .ops = &vector_ops,
 };

@@ -178,6 +178,48 @@ struct simd_gru_kernel {
     void (*step)(const struct simd_gru *args);
 };
 
+/* ---- step of one gate ------------------------------------------------------------ */
+
+/* What becomes of a gate's sums z. h is the state before the step. */
+enum simd_gate_use {
+    SIMD_GATE_TANH,   /* out = tanh(z): a plain cell … */
+    SIMD_GATE_RELU,   /* out = max(0, z): … and another */
+    SIMD_GATE_RESET,  /* out = sigmoid(z) · h */
+    SIMD_GATE_UPDATE, /* out = sigmoid(z) */
+    SIMD_GATE_NEW     /* out = fma(out, h, (1 - out) · tanh(z)): out holds the update gate */
+};
+
+/* One gate of the cells whose gates need not be known together: a plain cell has no other, and
+ * a GRU whose reset gate acts before the product needs r · h whole before its candidate's sums.
+ * For all items and the units of the panels [panel_begin, panel_end), as in a plain matrix:
+ *     z = xw ? xw[item][xw_at + column] : bias[column] plus the sum over x as in a product
+ *     z = z plus the sum over `state` as in a product that accumulates
+ * and out as above. Panels are walked in descending order when `backwards`, as for the LSTM. */
+struct simd_gate {
+    enum simd_gate_use use;
+    const float *wx;   /* packed [panels->columns][n_x] */
+    const float *wh;   /* packed [panels->columns][n_h] */
+    const float *bias; /* packed [panels->columns] */
+    const struct simd_panels *panels;
+    size_t n_x, n_h, units;
+    const float *const *x;     /* [items] → [n_x]; not used with xw */
+    const float *const *xw;    /* [items] → rows with bias and input part already summed … */
+    size_t xw_at;              /* … from this column on; or NULL */
+    const float *const *state; /* [items] → [n_h]: h, or what the reset gate left of it */
+    const float *const *h;     /* [items] → [units]; read by RESET and NEW only */
+    float *const *out;         /* [items] → [units]; no overlap with the others */
+    size_t items;
+    size_t panel_begin, panel_end;
+    bool backwards;
+};
+
+struct simd_gate_kernel {
+    const char *name;    /* "avx512/gate-f32-6x64" */
+    uint32_t widest;     /* panel width in columns it packs for: 64, 32 or 16 */
+    uint32_t tile_items; /* so many fill tiles well enough to gain nothing from xw */
+    void (*step)(const struct simd_gate *args);
+};
+
 /* ---- element-wise -------------------------------------------------------- */
 
 /* Activations; alpha and beta as in the ONNX operator of that name. Accuracy of
@@ -230,6 +272,7 @@ struct simd_isa {
     const struct simd_gemm_kernel *gemm; /* ends with a row whose name is NULL */
     const struct simd_lstm_kernel *lstm; /* the same */
     const struct simd_gru_kernel *gru;   /* the same */
+    const struct simd_gate_kernel *gate; /* the same */
     const struct simd_vector_ops *ops;
 };
 

@@ -251,7 +251,8 @@ static float ops_sum(const float *x, size_t n)
 OPS_FN(ops_exp_from, act_exp_negative(vec_sub(a, b)))
 OPS_FN(ops_sub_fn, vec_sub(a, b))
 
-static void ops_exp_below(float most, const float *x, float *out, size_t n)
+/* One copy for its row of the table and for softmax. */
+static __attribute__((noinline)) void ops_exp_below(float most, const float *x, float *out, size_t n)
 {
     ops_map(ops_exp_from, vec_set1(most), vec_set1(0.0f), x, out, n);
 }

@@ -346,6 +346,8 @@ static void list_kernels(const struct run *run)
             printf("%s%s\n", k->name, runs);
         for (const struct simd_gru_kernel *k = isas[i]->gru; k->name; k++)
             printf("%s%s\n", k->name, runs);
+        for (const struct simd_gate_kernel *k = isas[i]->gate; k->name; k++)
+            printf("%s%s\n", k->name, runs);
     }
 }
 
@@ -399,6 +401,7 @@ int main(int argc, char **argv)
     gemm_cases(&run);
     lstm_cases(&run);
     gru_cases(&run);
+    gate_cases(&run);
     simd_fpenv_leave(saved);
     printf("%llu checks, %llu failed\n", run.n_checks, run.n_failed);
     if (run.n_checks == 0)

@@ -111,4 +111,7 @@ double logistic(double x);
 /* Every GRU kernel (check_gru.c). */
 void gru_cases(struct run *run);
 
+/* Every kernel of one gate (check_gate.c). */
+void gate_cases(struct run *run);
+
 #endif

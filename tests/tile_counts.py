@@ -8,7 +8,7 @@ import re
 import subprocess
 import sys
 
-TILES = re.compile(r'^(tile_|gemm_|lstm_group|lstm_sums|gru_group)')
+TILES = re.compile(r'^(tile_|gemm_|lstm_group|lstm_sums|gru_group|gate_(wide|half|quarter))')
 HEADER = re.compile(r'^[0-9a-f]+ <([^>]+)>:$')
 LINE = re.compile(r'^\s*([0-9a-f]+):\s+(\S+)\s*(.*)$')
 FMA = re.compile(r'^(vf(n?m)add\d+[ps]s|fmla|fmadd)$')
