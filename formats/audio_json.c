@@ -151,7 +151,7 @@ bool audio_only_keys(const struct audio_file *file, const json_t *object, const 
             size_t used = strlen(list);
             snprintf(list + used, sizeof list - used, "%s%s", used ? ", " : "", known[i]);
         }
-        return import_fail(file->error, "%s%s%.60s: unknown key; known are %s", place, dot(place, key), key,
+        return import_fail(file->error, "unknown key '%s%s%.60s'; known are %s", place, dot(place, key), key,
                            list);
     }
     return true;

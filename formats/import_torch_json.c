@@ -3,6 +3,7 @@
  * A PyTorch state_dict as JSON of nested lists, which RTNeural's helpers read: imported as
  * other files of named tensors are, with the same names, order and --spec.
  */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "formats/audio_json.h"
@@ -29,9 +30,8 @@ static bool shape_of(const struct audio_file *file, const json_t *value, struct 
     for (; json_is_array(value); value = json_array_get(value, 0)) {
         size_t n = json_array_size(value);
         if (out->rank == MAX_RANK || n == 0 || n > MODEL_MAX_DIM)
-            return import_fail(file->error, "%.100s: an array of %zu in level %u; up to %d levels with 1 to "
-                               "%d in "
-                               "each are supported", out->name, n, out->rank, MAX_RANK, MODEL_MAX_DIM);
+            return import_fail(file->error, "state_dict.%.100s: an array of %zu in level %u; up to %d "
+                               "levels with 1 to %d in each are supported", out->name, n, out->rank, MAX_RANK, MODEL_MAX_DIM);
         out->dims[out->rank++] = n;
         out->count = out->count > SIZE_MAX / n ? SIZE_MAX : out->count * n; /* a lie is found below */
     }
@@ -42,12 +42,14 @@ static bool read_tensor(const struct audio_file *file, const char *name, const j
                         struct named_tensor *out)
 {
     uint32_t dims[MAX_RANK];
+    char place[120];
+    snprintf(place, sizeof place, "state_dict.%.100s", name);
     *out = (struct named_tensor){.name = name, .dtype = NT_F32};
     if (!shape_of(file, value, out))
         return false;
     for (uint32_t i = 0; i < out->rank; i++)
         dims[i] = (uint32_t)out->dims[i];
-    out->data = (const uint8_t *)audio_numbers(file, value, name, out->rank, dims);
+    out->data = (const uint8_t *)audio_numbers(file, value, place, out->rank, dims);
     out->n_bytes = out->count * sizeof(float);
     return out->data != NULL;
 }

@@ -258,7 +258,8 @@ Test(import_audio, refusals)
         {nam, "\"hidden_size\": 1", "\"hidden_size\": 1e3", "config.hidden_size: expected a whole number"},
         {nam, "\"hidden_size\": 1", "\"hidden_size\": \"1\"", "expected a whole number, found a string"},
         {nam, "\"hidden_size\": 1", "\"hidden_size\": 0", "config.hidden_size: 0, expected 1 to"},
-        {nam, "\"num_layers\": 1", "\"num_layers\": 1, \"dropout\": 1", "config.dropout: unknown key"},
+        {nam, "\"num_layers\": 1", "\"num_layers\": 1, \"dropout\": 1", "unknown key 'config.dropout'; "
+         "known are"},
         {nam, "\"num_layers\": 1", "\"num_layers\": 1, \"in_channels\": 2", "config.in_channels: 2, "
          "expected"},
         {nam, "[1,2,3", "[1,\"2\",3", "weights[1]: expected a number, found a string"},
@@ -267,7 +268,7 @@ Test(import_audio, refusals)
         {nam, "[1,2,3", "[1,1e400,3", "JSON line 1"},
         {nam, "[1,2,3", "[1,1e39,3", "number 1 is inf"},
         {nam, "[1,2,3", "[1,[2],3", "weights[1]: expected a number, found an array"},
-        {nam, "48000", "48000, \"gain\": 3", "gain: unknown key"},
+        {nam, "48000", "48000, \"gain\": 3", "unknown key 'gain'; known are"},
         {nam, "48000", "48000, \"sample_rate\": 1", "duplicate"},
         {nam, "48000", "\"fast\"", "sample_rate: expected a number, or one in a string"},
         {nam, "\"Amp\"", "\"A\\u0001\"", "metadata.name: "},
@@ -283,7 +284,7 @@ Test(import_audio, refusals)
         {guitarml, "\"bias_fl\": true", "\"bias_fl\": false", "state_dict.lin.bias: a network of this kind"},
         {guitarml, "\"bias_fl\": true", "\"bias_fl\": 2", "model_data.bias_fl"},
         {guitarml, "[1,2],", "[1,2,3],", "state_dict.rec.weight_ih_l0[0]: 3 numbers, expected 2"},
-        {guitarml, "{\"model_data", "{\"extra\": 1, \"model_data", "extra: unknown key"},
+        {guitarml, "{\"model_data", "{\"extra\": 1, \"model_data", "unknown key 'extra'; known are"},
         {rtneural, "\"conv1d\"", "\"conv2d\"", "layers[1].type: 'conv2d' is not supported"},
         {rtneural, "\"conv1d\"", "\"prelu\"", "layers[1].type: 'prelu' is not supported"},
         {rtneural, "\"batchnorm\"", "\"batchnorm2d\"", "layers[2].type: 'batchnorm2d' is not supported"},
@@ -307,11 +308,11 @@ Test(import_audio, refusals)
         {aidax, "[0.25, 0.125]", "[0.25]", "output_batch: 1 frames, expected the 2 of input_batch"},
         {aidax, "\"output_batch\"", "\"date\"", "output_batch: expected an array, found nothing"},
         {aidax, "\"48000\"", "\"48 kHz\"", "metadata.samplerate: expected a number"},
-        {aidax, "\"in_skip\"", "\"in_skp\"", "in_skp: unknown key"},
-        {state_dict, "[[3]]", "[[3],[4,5]]", "dense.weight[1]: 2 numbers, expected 1"},
+        {aidax, "\"in_skip\"", "\"in_skp\"", "unknown key 'in_skp'; known are"},
+        {state_dict, "[[3]]", "[[3],[4,5]]", "state_dict.dense.weight[1]: 2 numbers, expected 1"},
         {state_dict, "[[3]]", "[[[[[3]]]]]", "up to 4 levels"},
-        {state_dict, "[[3]]", "[]", "dense.weight: an array of 0"},
-        {state_dict, "[[3]]", "\"3\"", "dense.weight: expected a number, found a string"},
+        {state_dict, "[[3]]", "[]", "state_dict.dense.weight: an array of 0"},
+        {state_dict, "[[3]]", "\"3\"", "state_dict.dense.weight: expected a number, found a string"},
     };
     for (size_t i = 0; i < sizeof edits / sizeof *edits; i++) {
         char *text = edited(edits[i].base, edits[i].from, edits[i].to);
