@@ -21,7 +21,8 @@
 enum {
     OPTION_FORMAT = 256, OPTION_INPUT_FORMAT, OPTION_INFO, OPTION_PLAN, OPTION_TIME, OPTION_THREADS,
     OPTION_ISA, OPTION_BACKEND, OPTION_CHUNK, OPTION_STEPS, OPTION_BATCH, OPTION_LOAD, OPTION_SAVE,
-    OPTION_SHOW_STATE, OPTION_SPLIT,
+    OPTION_SHOW_STATE, OPTION_SPLIT, OPTION_PREWARM, OPTION_THRESHOLD, OPTION_MIN_SPEECH, OPTION_MIN_SILENCE,
+    OPTION_PAD,
 };
 
 static const char doc[] =
@@ -51,6 +52,15 @@ static const struct argp_option options[] = {
     {"load-state", OPTION_LOAD, "FILE", 0, "Start from a state saved by --save-state", 0},
     {"save-state", OPTION_SAVE, "FILE", 0,
      "Write the state after the last step, to go on from later, bit for bit", 0},
+
+    {"prewarm", OPTION_PREWARM, 0, 0, "First run the zeros that the model asks for (its prewarm_steps)", 0},
+
+    {0, 0, 0, 0, "Segments of speech (models whose task is speech):", 5},
+    {"threshold", OPTION_THRESHOLD, "P", 0,
+     "Probability at which speech begins, 0 to 1; it ends 0.15 below. Default 0.5", 0},
+    {"min-speech", OPTION_MIN_SPEECH, "MS", 0, "Leave out shorter segments; default 250", 0},
+    {"min-silence", OPTION_MIN_SILENCE, "MS", 0, "Shorter pauses do not end a segment; default 100", 0},
+    {"pad", OPTION_PAD, "MS", 0, "Make segments longer on both sides, where there is room; default 30", 0},
 
     {0, 0, 0, 0, "Instead of the result:", 3},
     {"info", OPTION_INFO, 0, 0, "Print what the model is; needs no INPUT", 0},
@@ -118,6 +128,29 @@ static const char *split(struct argp_state *state, const char *text)
     return text;
 }
 
+/* A number from 0 to `most`. */
+static double number(struct argp_state *state, const char *option, const char *text, double most)
+{
+    char *end = NULL;
+    double value = strspn(text, "0123456789.") == strlen(text) ? strtod(text, &end) : -1;
+    if (end == text || !end || *end || !(value >= 0 && value <= most))
+        argp_error(state, "--%s %s: expected a number from 0 to %g", option, text, most);
+    return value;
+}
+
+static void speech_option(struct args *args, int key, const char *text, struct argp_state *state)
+{
+    const double an_hour = 3600e3;
+    struct speech_options *speech = &args->speech;
+    args->speech_given = true;
+    switch (key) {
+    case OPTION_THRESHOLD: speech->threshold = number(state, "threshold", text, 1); break;
+    case OPTION_MIN_SPEECH: speech->min_speech_ms = number(state, "min-speech", text, an_hour); break;
+    case OPTION_MIN_SILENCE: speech->min_silence_ms = number(state, "min-silence", text, an_hour); break;
+    default: speech->pad_ms = number(state, "pad", text, an_hour); break;
+    }
+}
+
 static void positional(struct args *args, const char *text, struct argp_state *state)
 {
     if (state->arg_num == 0)
@@ -155,6 +188,11 @@ static error_t parse(int key, char *text, struct argp_state *state)
     case OPTION_LOAD: args->load_state = text; break;
     case OPTION_SAVE: args->save_state = text; break;
     case OPTION_SHOW_STATE: args->show_state = true; break;
+    case OPTION_PREWARM: args->prewarm = true; break;
+    case OPTION_THRESHOLD:
+    case OPTION_MIN_SPEECH:
+    case OPTION_MIN_SILENCE:
+    case OPTION_PAD: speech_option(args, key, text, state); break;
     case ARGP_KEY_ARG: positional(args, text, state); break;
     default: return ARGP_ERR_UNKNOWN;
     }
@@ -186,7 +224,7 @@ static void check_together(const struct args *args)
     if (strcmp(args->model, "-") == 0)
         args_refuse("the model must be a file, not standard input");
     if (only_print && (args->output || args->format || args->time || args->load_state || args->save_state ||
-                       args->show_state))
+                       args->show_state || args->prewarm || args->speech_given))
         args_refuse("--info and --plan only print; they go with no option for running");
     if (args->input && (args->steps || args->batch))
         args_refuse("--steps and --batch are for --plan without INPUT; here INPUT tells");
@@ -198,6 +236,8 @@ static void check_together(const struct args *args)
         args_refuse("--time prints times instead of the result; it goes with neither -o nor --format");
     if (args->time && args->save_state)
         args_refuse("--time and --save-state exclude each other");
+    if (args->prewarm && args->load_state)
+        args_refuse("--prewarm and --load-state exclude each other");
     if (args->show_state && args->chunk > 1)
         args_refuse("--show-state runs one step a call and excludes --chunk");
     check_outputs(args);
@@ -214,7 +254,7 @@ void args_parse(int argc, char **argv, struct args *out)
     static const struct argp argp = {options, parse, "MODEL [INPUT]", doc, NULL, NULL, NULL};
     argp_err_exit_status = EXIT_BAD_USAGE;
     argp_program_version_hook = print_version;
-    *out = (struct args){0};
+    *out = (struct args){.speech = SPEECH_OPTIONS_DEFAULT};
     argv[0] = program_invocation_short_name; /* getopt's messages begin with it */
     /* It prints and exits by itself when something is wrong but for lack of memory. */
     error_t error = argp_parse(&argp, argc, argv, 0, NULL, out);

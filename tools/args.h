@@ -8,6 +8,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "tools/speech.h"
+
 struct args {
     const char *model;
     const char *input;        /* NULL: none given; "-": stdin */
@@ -25,6 +27,9 @@ struct args {
     size_t batch;
     bool info, plan, time, show_state, quiet;
     bool measure; /* --plan=measure */
+    bool prewarm;
+    bool speech_given; /* an option of `speech` */
+    struct speech_options speech;
 };
 
 /* Fill `out` or end the program: --help and --version on stdout with code 0, bad usage

@@ -32,6 +32,18 @@ const char *run_time_text(double seconds, char *text)
     return text;
 }
 
+/* " 12 x real time" for audio. */
+static const char *real_time_text(const struct session *session, double steps, double seconds, char *text)
+{
+    const char *rate = lstm_model_find_metadata(session->model, "sample_rate");
+    double per_second = rate ? strtod(rate, NULL) : 0;
+    text[0] = '\0';
+    if (per_second > 0 && seconds > 0)
+        snprintf(text, 32, ", %.3g x real time",
+                 steps * (double)session->frame_samples / per_second / seconds);
+    return text;
+}
+
 /* What a run did, and the seconds inside lstm_run. */
 struct total {
     size_t steps;
@@ -40,7 +52,7 @@ struct total {
 
 static void report(const struct session *session, struct total done)
 {
-    char all[32], one[32], opened[32], planned[32], batch[32] = "";
+    char all[32], one[32], opened[32], planned[32], real[32], batch[32] = "";
     if (session->args->quiet)
         return;
     size_t a_call = session->chunk < done.steps ? session->chunk : done.steps;
@@ -48,9 +60,10 @@ static void report(const struct session *session, struct total done)
     if (session->items > 1)
         snprintf(batch, sizeof batch, "%zu x ", session->items);
     double steps = (double)session->items * (double)done.steps;
-    fprintf(stderr, "%s%zu step%s in %s, %s a step; opened in %s, planned in %s; %s, %u thread%s\n", batch,
+    fprintf(stderr, "%s%zu step%s in %s, %s a step%s; opened in %s, planned in %s; %s, %u thread%s\n", batch,
             done.steps, done.steps == 1 ? "" : "s", run_time_text(done.seconds, all),
-            run_time_text(done.seconds / steps, one), run_time_text(session->open_seconds, opened),
+            run_time_text(done.seconds / steps, one), real_time_text(session, steps, done.seconds, real),
+            run_time_text(session->open_seconds, opened),
             run_time_text(session->plan_seconds, planned), lstm_plan_get_isa(session->plan),
             threads, threads == 1 ? "" : "s");
 }
@@ -80,7 +93,8 @@ static const struct sink_format *choose_format(const struct session *session)
     const struct sink_format *format;
     if (args->format || !to_stdout)
         format = sink_find_format(args->format, args->output);
-    else if (args->show_state || isatty(STDOUT_FILENO) || (!args->output && strcmp(args->input, "-") != 0))
+    else if (session->speech || args->show_state || isatty(STDOUT_FILENO) || (!args->output &&
+                                                                              strcmp(args->input, "-") != 0))
         format = sink_find_format("text", NULL);
     else
         format = sink_find_format("bin", NULL);
@@ -95,7 +109,7 @@ static const struct sink_format *choose_format(const struct session *session)
         args_refuse("binary data will not be written to a terminal; use -o FILE or --format text");
     if (args->show_state && !sink_is_text(format))
         args_refuse("--show-state is for text output only");
-    return format;
+    return session->speech && !args->show_state ? sink_of_speech(format) : format;
 }
 
 static bool open_sink(const struct session *session, struct sink *sink, size_t steps)
@@ -113,6 +127,10 @@ static bool open_sink(const struct session *session, struct sink *sink, size_t s
         .labels = fitting_labels(session),
         .flush = session_is_live(session),
         .states = session->args->show_state,
+        .frame_samples = session->frame_samples,
+        .samples = &session->source.samples,
+        .input = session->source.name,
+        .speech = &session->args->speech,
     };
     return sink_open(sink, format, &setup);
 }
@@ -199,7 +217,7 @@ static bool piecewise(struct session *session, struct sink *sink, struct total *
     pieces.input = frames_allocate("the input", 1, session->chunk, session->info->input.size);
     if (pieces.input)
         pieces.output = frames_allocate("the output", 1, session->chunk, session->info->output.size);
-    bool ok = pieces.output && session_make_workspace(session, session->chunk) &&
+    bool ok = pieces.output && session_make_workspace(session, session->chunk) && session_prewarm(session) &&
               open_sink(session, sink, known);
     if (ok) {
         pieces.progress = progress_begin(!session->args->quiet && !session_is_live(session));
@@ -270,7 +288,8 @@ static bool at_once(struct session *session, struct sink *sink, struct total *to
     bool ok = input != NULL;
     if (ok) {
         output = frames_allocate("the output", session->items, frames, session->info->output.size);
-        ok = output && session_make_workspace(session, whole.steps) && open_sink(session, sink, whole.steps);
+        ok = output && session_make_workspace(session, whole.steps) && session_prewarm(session) &&
+             open_sink(session, sink, whole.steps);
     }
     if (ok) {
         whole.progress = progress_begin(!session->args->quiet);

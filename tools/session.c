@@ -16,6 +16,7 @@
 enum {
     CHUNK_STEPS = 1024,      /* enough for the input part to run as a matrix product */
     CHUNK_FLOATS = 1 << 22,  /* of input and output together: 16 MiB */
+    PREWARM_PIECE = 64,
 };
 
 static bool model_failed(const struct session *session, const lstm_error *error)
@@ -44,6 +45,32 @@ bool session_open_model(struct session *session, const struct args *args)
     return true;
 }
 
+/* Samples of audio that a step takes: one channel, where there are several. */
+static bool read_frame_samples(struct session *session)
+{
+    const char *text = lstm_model_find_metadata(session->model, "frame_samples");
+    const size_t size = session->info->input.size;
+    char *end = NULL;
+    session->frame_samples = text ? strtoul(text, &end, 10) : 1;
+    if (!text || (*text >= '1' && *text <= '9' && !*end &&
+                  (session->frame_samples == 1 || session->frame_samples == size)))
+        return true;
+    return complain("%s: frame_samples is '%.40s' in its metadata, expected 1 or the %zu numbers that a step "
+                    "takes", session->args->model, text, size);
+}
+
+/* Whether there are segments to find: FORMAT.md, "task". */
+static void find_task(struct session *session, const char *rate)
+{
+    const char *task = lstm_model_find_metadata(session->model, "task");
+    session->speech = task && strcmp(task, "speech") == 0 && session->info->output.size == 1 &&
+                      !session->info->output_once && rate && strtod(rate, NULL) > 0;
+    if (session->args->speech_given && !session->speech)
+        args_refuse("--threshold, --min-speech, --min-silence and --pad are for models of speech: their "
+                    "metadata "
+                    "has the task 'speech' and a sample_rate");
+}
+
 bool session_open_input(struct session *session)
 {
     const struct args *args = session->args;
@@ -54,8 +81,14 @@ bool session_open_input(struct session *session)
         args_refuse("%s: its name does not tell the format; add --input-format %s", args->input,
                     source_format_names());
     const char *rate = lstm_model_find_metadata(session->model, "sample_rate");
-    session->has_source = source_open(&session->source, format, args->input, &session->info->input, rate);
+    if (!read_frame_samples(session))
+        return false;
+    find_task(session, rate);
+    const struct source_model model = {&session->info->input, rate, session->frame_samples, session->speech};
+    session->has_source = source_open(&session->source, format, args->input, &model);
     session->items = session->source.items;
+    if (session->has_source && session->source.mixed && !args->quiet)
+        complain("%s: note: %u channels are mixed to one", session->source.name, session->source.mixed);
     return session->has_source;
 }
 
@@ -135,6 +168,53 @@ bool session_make_workspace(struct session *session, size_t steps)
     lstm_status status =
         lstm_workspace_create(session->plan, session->items, steps, &session->workspace, &error);
     return status == LSTM_OK || complain("%s", error.text);
+}
+
+/* 0: the model asks for none. */
+static bool prewarm_steps(const struct session *session, size_t *steps_out)
+{
+    const size_t most = 100000000;
+    const char *text = lstm_model_find_metadata(session->model, "prewarm_steps");
+    char *end = NULL;
+    *steps_out = text ? strtoul(text, &end, 10) : 0;
+    if (!text || (*text >= '0' && *text <= '9' && !*end && *steps_out <= most))
+        return true;
+    return complain("%s: prewarm_steps is '%.40s' in its metadata, expected a whole number up to %zu",
+                    session->args->model, text, most);
+}
+
+static bool run_zeros(struct session *session, size_t steps, const float *input, float *output)
+{
+    for (size_t i = 0; i < session->items; i++) {
+        for (size_t done = 0, n; done < steps; done += n) {
+            n = steps - done < PREWARM_PIECE ? steps - done : PREWARM_PIECE;
+            lstm_item item = {.stream = session->streams[i], .input = input, .output = output, .steps = n};
+            if (lstm_run(session->plan, session->workspace, &item, 1) != LSTM_OK)
+                return complain("the run of %zu steps is larger than its workspace", n);
+        }
+    }
+    return true;
+}
+
+bool session_prewarm(struct session *session)
+{
+    const lstm_model_info *info = session->info;
+    size_t steps;
+    float *input, *output;
+    bool ok;
+    if (!session->args->prewarm)
+        return true;
+    if (!info->streams)
+        args_refuse("--prewarm: %s needs whole sequences and cannot run in pieces", session->args->model);
+    if (!prewarm_steps(session, &steps))
+        return false;
+    input = calloc((size_t)PREWARM_PIECE * info->input.size, sizeof *input);
+    output = calloc((size_t)PREWARM_PIECE * info->output.size, sizeof *output);
+    ok = (input && output) || complain("out of memory for %d steps", PREWARM_PIECE);
+    ok = ok && run_zeros(session, steps, input, output);
+    free(input);
+    free(output);
+    return ok;
 }
 
 void session_close(struct session *session)

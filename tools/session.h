@@ -19,6 +19,8 @@ struct session {
     lstm_workspace *workspace;
     struct source source;
     bool has_source;
+    size_t frame_samples;  /* of audio a step takes */
+    bool speech;           /* the output is the probability of speech */
     size_t chunk;          /* steps a call; SIZE_MAX: the whole sequence */
     size_t items;
     lstm_stream **streams; /* [items] */
@@ -33,6 +35,9 @@ bool session_make_streams(struct session *session); /* --load-state included */
 
 /* The workspace grows to hold runs of `steps` steps of all items. */
 bool session_make_workspace(struct session *session, size_t steps);
+
+/* --prewarm: zeros through every stream, as many as the model asks for. */
+bool session_prewarm(struct session *session);
 
 /* Accepts a session that was opened in part. */
 void session_close(struct session *session);

@@ -107,20 +107,28 @@ static bool wav_begin(struct sink *sink)
     if (!(rate >= 1 && rate <= WAV_MAX_RATE) || rate != floor(rate))
         return complain("%s: the model's sample_rate %s, expected a whole number from 1 to %d for wav",
                         sink->name, setup->rate, WAV_MAX_RATE);
-    if (setup->frame.size > WAV_MAX_CHANNELS)
+    if (setup->frame_samples > 1 && setup->frame.size != setup->frame_samples)
+        return complain("%s: %zu outputs a step of %zu samples are no sound", sink->name, setup->frame.size,
+                        setup->frame_samples);
+    if (setup->frame_samples == 1 && setup->frame.size > WAV_MAX_CHANNELS)
         return complain("%s: %zu outputs a step, but wav holds at most %d channels", sink->name,
                         setup->frame.size, WAV_MAX_CHANNELS);
     if (fseek(sink->file, 0, SEEK_CUR) != 0)
         return complain("%s: wav cannot be written to a pipe; write it to a file", sink->name);
-    struct wav_info info = {(unsigned)setup->frame.size, (unsigned)rate, 0};
+    struct wav_info info = {(unsigned)(setup->frame.size / setup->frame_samples), (unsigned)rate, 0};
     return wav_create(fileno(sink->file), &info, &sink->wav, &error) ||
            complain("%s: cannot be written: %s", sink->name, error.text);
 }
 
+/* A step may be several samples; those that the input was padded with are left out again. */
 static bool wav_frames(struct sink *sink, const float *frames, size_t n)
 {
     struct io_error error;
-    return wav_write(sink->wav, frames, n, &error) ||
+    uint64_t samples = (uint64_t)n * sink->setup.frame_samples, left = *sink->setup.samples - sink->samples;
+    if (samples > left)
+        samples = left;
+    sink->samples += samples;
+    return wav_write(sink->wav, frames, (size_t)samples, &error) ||
            complain("%s: cannot be written: %s", sink->name, error.text);
 }
 
@@ -144,12 +152,12 @@ static const struct sink_format format_bin = {
     "bin", {"bin", "raw", "f32", NULL}, true, nothing, bin_frames, nothing, nothing, no_release};
 static const struct sink_format format_npy = {
     "npy", {"npy", NULL}, true, npy_begin, bin_frames, nothing, npy_end, no_release};
-static const struct sink_format format_csv = {
+const struct sink_format sink_format_csv = {
     "csv", {"csv", NULL}, false, nothing, csv_frames, csv_next_item, nothing, no_release};
 static const struct sink_format format_wav = {
     "wav", {"wav", NULL}, true, wav_begin, wav_frames, nothing, wav_end, wav_release};
 
-static const struct sink_format *const formats[] = {&format_bin, &format_npy,       &format_csv,
+static const struct sink_format *const formats[] = {&format_bin, &format_npy,       &sink_format_csv,
                                                     &format_wav, &sink_format_json, &sink_format_text};
 
 const struct sink_format *sink_find_format(const char *name, const char *path)
@@ -164,6 +172,17 @@ const struct sink_format *sink_find_format(const char *name, const char *path)
 const char *sink_format_names(void)
 {
     return "bin, npy, csv, json, wav or text";
+}
+
+const struct sink_format *sink_of_speech(const struct sink_format *format)
+{
+    static const struct sink_format *const pairs[][2] = {{&sink_format_text, &sink_format_speech_text},
+                                                         {&sink_format_csv, &sink_format_speech_csv},
+                                                         {&sink_format_json, &sink_format_speech_json}};
+    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++)
+        if (format == pairs[i][0])
+            return pairs[i][1];
+    return format;
 }
 
 bool sink_is_binary(const struct sink_format *format)

@@ -10,12 +10,14 @@
 
 #include "formats/wav.h"
 #include "runtime/lstmrun.h"
+#include "tools/speech.h"
 #include "tools/whole_file.h"
 
 #define SINK_UNKNOWN SIZE_MAX
 
 struct sink_format;
 struct sink_text;
+struct sink_speech;
 
 /* What will be written; strings are borrowed. */
 struct sink_setup {
@@ -30,6 +32,10 @@ struct sink_setup {
     const char *labels;     /* one a line, or NULL */
     bool flush;             /* each frame out at once */
     bool states;            /* sink_write_state will be called after each frame */
+    size_t frame_samples;   /* of audio a step; 1: a step is a sample of each channel */
+    const uint64_t *samples; /* of the input so far, without padding of its last step */
+    const char *input;      /* its name */
+    const struct speech_options *speech; /* segments are wanted, not probabilities; or NULL */
 };
 
 struct sink {
@@ -42,7 +48,9 @@ struct sink {
     size_t item_frames;     /* of this item */
     size_t item;            /* the number of this item */
     struct wav *wav;
+    uint64_t samples;       /* of the wav */
     struct sink_text *text;
+    struct sink_speech *speech;
 };
 
 /* What a person should see of one layer's state. */
@@ -54,6 +62,10 @@ struct sink_state {
 };
 
 const struct sink_format *sink_find_format(const char *name, const char *path);
+
+/* The format that writes segments of speech where the given one writes probabilities for a
+ * person or a table; the same one if there is none. */
+const struct sink_format *sink_of_speech(const struct sink_format *format);
 const char *sink_format_names(void);
 bool sink_is_binary(const struct sink_format *format);
 bool sink_is_text(const struct sink_format *format); /* the one for a person */
@@ -80,6 +92,7 @@ struct sink_format {
     void (*release)(struct sink *sink); /* memory, after end or instead of it */
 };
 
-extern const struct sink_format sink_format_text, sink_format_json;
+extern const struct sink_format sink_format_csv, sink_format_json, sink_format_text;
+extern const struct sink_format sink_format_speech_csv, sink_format_speech_json, sink_format_speech_text;
 
 #endif

@@ -78,6 +78,22 @@ static bool fail_changed(const struct source *source)
     return complain("%s: changed while it was being read", source->name);
 }
 
+/* Where a step is a stretch of audio, the last one may be incomplete. */
+static bool pads(const struct source *source)
+{
+    return source->frame_samples > 1;
+}
+
+/* Fill up the step that holds the last of `n` samples; the number of steps. */
+static size_t pad(struct source *source, float *samples, size_t n)
+{
+    size_t size = source->frame_samples, steps = n / size + (n % size != 0);
+    source->padded = steps * size - n;
+    for (size_t i = n; i < steps * size; i++)
+        samples[i] = 0;
+    return steps;
+}
+
 static bool bin_open(struct source *source)
 {
     if (!open_descriptor(source))
@@ -85,10 +101,12 @@ static bool bin_open(struct source *source)
     size_t frame_bytes = source->frame.size * sizeof(float);
     if (!source->file_bytes || source->fd == STDIN_FILENO)
         return true;
-    if (source->file_bytes % frame_bytes)
+    source->steps = source->file_bytes / frame_bytes;
+    if (pads(source) && source->file_bytes % sizeof(float) == 0)
+        source->steps += source->file_bytes % frame_bytes != 0;
+    else if (source->file_bytes % frame_bytes)
         return complain("%s: %zu bytes, expected a multiple of %zu (frames of %zu 32-bit floats)",
                         source->name, source->file_bytes, frame_bytes, source->frame.size);
-    source->steps = source->file_bytes / frame_bytes;
     return true;
 }
 
@@ -112,7 +130,9 @@ static bool bin_read(struct source *source, float *frames, size_t steps, size_t 
     if (have < wanted && is_cut(source))
         return fail_changed(source);
     *n_out = have / frame_bytes;
-    if (have % frame_bytes)
+    if (pads(source) && have % sizeof(float) == 0)
+        *n_out = pad(source, frames, have / sizeof(float));
+    else if (have % frame_bytes)
         return complain("%s: step %zu: ends after %zu bytes, expected %zu (%zu 32-bit floats)", source->name,
                         source->done + *n_out, have % frame_bytes, frame_bytes, source->frame.size);
     return true;
@@ -249,22 +269,57 @@ static bool wav_begin(struct source *source)
         return complain("%s: %s", source->name, error.text);
     double rate = strtod(source->rate, NULL);
     if (fabs(rate - info.rate) > 1e-6 * rate)
-        return complain("%s: %u frames a second, expected %s (the model's sample_rate)", source->name,
-                        info.rate, source->rate);
-    if (info.channels != source->frame.size)
+        return complain("%s: %u frames a second, expected %s (the model's sample_rate); resample it first, "
+                        "for "
+                        "example: sox %s -r %s resampled.wav", source->name, info.rate, source->rate,
+                        source->path, source->rate);
+    size_t channels = source->frame.size / source->frame_samples;
+    if (source->mix && channels == 1 && info.channels > 1)
+        source->mixed = info.channels;
+    else if (info.channels != channels)
         return complain("%s: %u channel%s, expected %zu (the model's input)", source->name, info.channels,
-                        info.channels == 1 ? "" : "s", source->frame.size);
+                        info.channels == 1 ? "" : "s", channels);
     if (!info.frames)
         return complain("%s: the file holds no sound", source->name);
-    source->steps = info.frames;
+    source->steps = info.frames / source->frame_samples + (info.frames % source->frame_samples != 0);
+    return true;
+}
+
+/* The mean of all channels, a stretch at a time. */
+static bool wav_read_mixed(struct source *source, float *out, size_t n, size_t *n_out)
+{
+    enum { MOST_CHANNELS = 1024, BUFFER = 4096 };
+    float buffer[BUFFER];
+    struct io_error error;
+    size_t channels = source->mixed, got = 1;
+    if (channels > MOST_CHANNELS)
+        return complain("%s: %zu channels, at most %d can be mixed", source->name, channels, MOST_CHANNELS);
+    for (*n_out = 0; *n_out < n && got > 0; *n_out += got) {
+        size_t wanted = n - *n_out < BUFFER / channels ? n - *n_out : BUFFER / channels;
+        if (!wav_read(source->wav, buffer, wanted, &got, &error))
+            return complain("%s: %s", source->name, error.text);
+        for (size_t i = 0; i < got; i++) {
+            float sum = 0;
+            for (size_t c = 0; c < channels; c++)
+                sum += buffer[i * channels + c];
+            out[*n_out + i] = sum / (float)channels;
+        }
+    }
     return true;
 }
 
 static bool wav_read_frames(struct source *source, float *frames, size_t steps, size_t *n_out)
 {
     struct io_error error;
-    return wav_read(source->wav, frames, steps, n_out, &error) ||
-           complain("%s: %s", source->name, error.text);
+    size_t got, wanted = steps * source->frame_samples;
+    if (source->mixed) {
+        if (!wav_read_mixed(source, frames, wanted, &got))
+            return false;
+    } else if (!wav_read(source->wav, frames, wanted, &got, &error)) {
+        return complain("%s: %s", source->name, error.text);
+    }
+    *n_out = pads(source) ? pad(source, frames, got) : got;
+    return true;
 }
 
 /* ---- the table ----------------------------------------------------------- */
@@ -293,9 +348,10 @@ const char *source_format_names(void)
 }
 
 bool source_open(struct source *source, const struct source_format *format, const char *path,
-                 const lstm_shape *frame, const char *rate)
+                 const struct source_model *model)
 {
-    *source = (struct source){.format = format, .path = path, .frame = *frame, .rate = rate, .fd = -1};
+    *source = (struct source){.format = format, .path = path, .frame = *model->frame, .rate = model->rate,
+                              .frame_samples = model->frame_samples, .mix = model->mix, .fd = -1};
     source->items = 1;
     source->steps = SOURCE_UNKNOWN;
     source->name = strcmp(path, "-") == 0 ? "standard input" : path;
@@ -321,8 +377,13 @@ void source_close(struct source *source)
 
 bool source_read(struct source *source, float *frames, size_t steps, size_t *n_out)
 {
-    bool ok = source->format->read(source, frames, steps, n_out);
-    source->done += ok ? *n_out : 0;
+    bool ok;
+    source->padded = 0;
+    ok = source->format->read(source, frames, steps, n_out);
+    if (ok) {
+        source->done += *n_out;
+        source->samples += (uint64_t)*n_out * source->frame_samples - source->padded;
+    }
     return ok;
 }
 

@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "formats/csv.h"
 #include "formats/mapfile.h"
@@ -19,12 +20,25 @@
 
 struct source_format;
 
+/* What the model says of its input; pointers are borrowed. */
+struct source_model {
+    const lstm_shape *frame;
+    const char *rate;     /* its sample_rate, or NULL */
+    size_t frame_samples; /* of audio a step, one channel if there are several; else 1 */
+    bool mix;             /* channels of a recording may be mixed to one */
+};
+
 struct source {
     const struct source_format *format;
     const char *path;     /* "-": standard input */
     const char *name;     /* for messages */
     lstm_shape frame;     /* what the model expects */
     const char *rate;     /* the model's sample_rate, or NULL */
+    size_t frame_samples;
+    bool mix;
+    unsigned mixed;       /* channels that are mixed to one; 0: none are */
+    uint64_t samples;     /* read so far, of audio or else steps, without padding of the last step */
+    size_t padded;        /* samples added by the read at hand */
     bool batch;           /* the input has a dimension of items */
     size_t items;         /* sequences, read one after the other; 1 unless batch */
     size_t steps;         /* of each item; SOURCE_UNKNOWN: known at the end */
@@ -45,10 +59,10 @@ const struct source_format *source_find_format(const char *name, const char *pat
 /* All of them, for messages. */
 const char *source_format_names(void);
 
-/* Open and check everything that can be known before the first frame. `path` and
- * `rate` are borrowed. False: a message was printed. */
+/* Open and check everything that can be known before the first frame. `path` is
+ * borrowed. False: a message was printed. */
 bool source_open(struct source *source, const struct source_format *format, const char *path,
-                 const lstm_shape *frame, const char *rate);
+                 const struct source_model *model);
 void source_close(struct source *source);
 
 /* Read up to `steps` frames, and return only when there are that many or the input is

@@ -11,6 +11,7 @@ import sys
 import harness
 import bad_input  # noqa: F401  (each adds its tests)
 import results  # noqa: F401
+import speech  # noqa: F401
 import streaming  # noqa: F401
 
 
