@@ -2,11 +2,20 @@
  *
  * lstmrun --info, see info.h.
  */
+#define _POSIX_C_SOURCE 200809L
+
 #include "tools/info.h"
 
 #include <inttypes.h>
+#include <langinfo.h>
+#include <locale.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
+
+#include "formats/mapfile.h"
+#include "formats/model_file.h"
+#include "tools/graph.h"
 
 enum { SHAPE_TEXT = 48, VALUE_SHOWN = 100 };
 
@@ -96,6 +105,41 @@ static void print_metadata(const struct session *session)
     }
 }
 
+/* A terminal whose locale is UTF-8; pipes and files get ASCII. */
+static bool knows_boxes(void)
+{
+    return isatty(STDOUT_FILENO) && setlocale(LC_CTYPE, "") && strcmp(nl_langinfo(CODESET), "UTF-8") == 0;
+}
+
+/* Which value is the output only the file says; it was open a moment ago. */
+static void print_graph(const struct session *session)
+{
+    struct mapfile file;
+    struct model_view view;
+    struct format_error error;
+    char reason[160];
+    if (!mapfile_open(session->args->model, &file, reason, sizeof reason))
+        return;
+    if (model_read(file.bytes, file.n_bytes, &view, &error) && view.n_layers == session->info->n_layers) {
+        puts("\ngraph");
+        graph_print(session->model, view.output, knows_boxes());
+    }
+    mapfile_close(&file);
+}
+
+/* What stands right behind the input and changes its scale. */
+static void print_normalisation(const struct session *session)
+{
+    for (uint32_t i = 0; i < session->info->n_layers; i++) {
+        lstm_layer_info layer;
+        if (lstm_model_get_layer(session->model, i, &layer) != LSTM_OK || strcmp(layer.type, "scale") != 0 ||
+            layer.inputs[0] != 0)
+            continue;
+        printf("%-11s layer %u: x * scale + shift\n", "normalised", i);
+        return;
+    }
+}
+
 void info_print(const struct session *session)
 {
     const lstm_model_info *info = session->info;
@@ -105,6 +149,7 @@ void info_print(const struct session *session)
     lstm_model_get_reference(session->model, &reference_steps, &reference[0], &reference[1]);
     printf("%-11s %s\n", "model", session->args->model);
     printf("%-11s %s\n", "input", shape_text(&info->input, false, text));
+    print_normalisation(session);
     printf("%-11s %s\n", "output", shape_text(&info->output, info->output_once, text));
     printf("%-11s %s\n", "streams",
            info->streams ? "yes: may run in pieces of any length, with the same result"
@@ -117,5 +162,6 @@ void info_print(const struct session *session)
     if (reference_steps)
         printf("%-11s %zu steps for self-tests\n", "reference", reference_steps);
     print_layers(session);
+    print_graph(session);
     print_metadata(session);
 }

@@ -10,6 +10,7 @@ import sys
 
 import harness
 import bad_input  # noqa: F401  (each adds its tests)
+import drawing  # noqa: F401
 import results  # noqa: F401
 import speech  # noqa: F401
 import streaming  # noqa: F401
