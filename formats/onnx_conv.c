@@ -416,11 +416,18 @@ bool onnx_lay_conv(struct onnx_import *import)
 
 /* ---- magnitude ----------------------------------------------------------- */
 
-/* The layer that makes a value, looking through reshapes; NULL for the model's input. */
-static const struct onnx_layer *maker(const struct onnx_import *import, uint32_t value)
+/* The value before its reshapes. */
+static uint32_t unshaped(const struct onnx_import *import, uint32_t value)
 {
     while (value > 0 && import->layers[value - 1]->spec.type == MODEL_RESHAPE)
         value = import->layers[value - 1]->spec.inputs[0];
+    return value;
+}
+
+/* The layer that makes a value, looking through reshapes; NULL for the model's input. */
+static const struct onnx_layer *maker(const struct onnx_import *import, uint32_t value)
+{
+    value = unshaped(import, value);
     return value > 0 ? import->layers[value - 1] : NULL;
 }
 
@@ -429,7 +436,7 @@ static const struct onnx_layer *squared_slice(const struct onnx_import *import, 
 {
     const struct onnx_layer *mul = maker(import, value), *slice;
     if (!mul || mul->spec.type != MODEL_MUL || mul->spec.n_inputs != 2 ||
-        mul->spec.inputs[0] != mul->spec.inputs[1])
+        unshaped(import, mul->spec.inputs[0]) != unshaped(import, mul->spec.inputs[1]))
         return NULL;
     slice = maker(import, mul->spec.inputs[0]);
     return slice && slice->spec.type == MODEL_SLICE ? slice : NULL;
@@ -444,7 +451,8 @@ static uint32_t halves_of(const struct onnx_import *import, const struct onnx_la
     struct model_value frame = onnx_frame_of(import, value);
     if (p[1] != 0)
         return q[1] == 0 ? halves_of(import, b, a) : MODEL_NONE;
-    if (value != b->spec.inputs[0] || p[0] != frame.rank - 1 || q[0] != p[0] || p[3] != 1 || q[3] != 1 ||
+    if (unshaped(import, value) != unshaped(import, b->spec.inputs[0]) || p[0] != frame.rank - 1 || q[0] !=
+        p[0] || p[3] != 1 || q[3] != 1 ||
         p[2] != q[1] || q[2] != p[2] || 2 * p[2] != frame.dims[p[0]])
         return MODEL_NONE;
     return value;

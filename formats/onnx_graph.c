@@ -268,13 +268,15 @@ static bool read_declared(struct onnx_import *import, struct declared *out)
 }
 
 /* What the axes can be, likeliest first: T time, B batch, F features. */
-static const char *const float_axes[][4] = {
+enum { MAX_MEANINGS = 5 };
+
+static const char *const float_axes[][MAX_MEANINGS] = {
     {"T"},
     {"BF", "TF", "BT", "TB"},
-    {"BTF", "TBF", "BFT"},
+    {"BTF", "TBF", "BFT", "BFF", "TFF"},
     {"BTFF", "TBFF"},
 };
-static const char *const int_axes[][4] = {
+static const char *const int_axes[][MAX_MEANINGS] = {
     {"T"},
     {"BT", "TB", "BF", "TF"},
     {"BTF", "TBF"},
@@ -452,7 +454,7 @@ bool onnx_understand(struct onnx_import *import)
         return false;
     import_fail(&best, "the input '%.80s' must be declared with the number of its "
                 "features (its last dimension)", import->values[import->input].name);
-    for (uint32_t i = 0; i < 4; i++) {
+    for (uint32_t i = 0; i < MAX_MEANINGS; i++) {
         const char *axes = (declared.is_int ? int_axes : float_axes)[declared.rank - 1][i];
         onnx_arena_release(&import->arena, mark);
         import->notes_end = notes_end;

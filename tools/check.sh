@@ -14,7 +14,7 @@ log=$work/setup.log
 : >"$log"
 . tools/setup_common.sh
 
-CHECK_PACKAGES="libcriterion-dev libomp-dev clang binutils make python3 python3-venv"
+CHECK_PACKAGES="libcriterion-dev libomp-dev clang binutils make python3 python3-venv alsa-utils pocketsphinx-testdata"
 CROSS_PACKAGES="gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user"
 ARM64_LIBRARIES="libcriterion-dev libjansson-dev libprotobuf-c-dev libzip-dev libsndfile1-dev libc6-dev libgomp1"
 PYTHON_PACKAGES="numpy scipy h5py safetensors onnx onnxruntime onnxscript keras absl-py"
