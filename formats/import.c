@@ -13,6 +13,7 @@
 const struct importer *const importers[] = {
     &importer_safetensors,
     &importer_onnx,
+    &importer_keras,
     /* JSON of audio plugins; the last one takes what looks like a state_dict. */
     &importer_nam,
     &importer_guitarml,

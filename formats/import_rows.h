@@ -8,6 +8,7 @@
 
 #include "formats/import.h"
 
+extern const struct importer importer_keras;
 extern const struct importer importer_onnx;
 extern const struct importer importer_safetensors;
 

@@ -16,7 +16,7 @@ log=$work/setup.log
 
 CHECK_PACKAGES="libcriterion-dev libomp-dev clang binutils make python3 python3-venv alsa-utils pocketsphinx-testdata"
 CROSS_PACKAGES="gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user"
-ARM64_LIBRARIES="libcriterion-dev libjansson-dev libprotobuf-c-dev libzip-dev libsndfile1-dev libc6-dev libgomp1"
+ARM64_LIBRARIES="libcriterion-dev libjansson-dev libprotobuf-c-dev libzip-dev libsndfile1-dev libhdf5-dev libc6-dev libgomp1"
 PYTHON_PACKAGES="numpy scipy h5py safetensors onnx onnxruntime onnxscript keras absl-py"
 
 usage() {
@@ -169,9 +169,9 @@ suite_sanitizers() {
     unset LSAN_OPTIONS
 }
 
-# The other thing that can be left out, libsndfile, is left out in the same build.
+# The other things that can be left out, libsndfile and libhdf5, are left out in the same build.
 suite_no_openmp() {
-    CC=gcc build_and_run no-openmp 1 --buildtype=release -Dopenmp=disabled -Dwav=disabled
+    CC=gcc build_and_run no-openmp 1 --buildtype=release -Dopenmp=disabled -Dwav=disabled -Dhdf5=disabled
 }
 
 # onednn_build NAME OPTION…: the backend's own suite, and a few that pass through its hooks in plan and run.

@@ -4,7 +4,7 @@
 # step quietly with its log shown if it fails. Sourced, not run. Callers set `log` first.
 
 BUILD_PACKAGES="gcc libc6-dev meson ninja-build pkg-config libjansson-dev libprotobuf-c-dev protobuf-c-compiler
-                libzip-dev libsndfile1-dev"
+                libzip-dev libsndfile1-dev libhdf5-dev"
 
 say() { printf '%s\n' "$*"; }
 
@@ -46,11 +46,11 @@ explain_other_systems() {
     cat >&2 <<EOF
 This machine has no apt-get, so please install by hand what is missing: $*
   Fedora:  sudo dnf install gcc meson ninja-build pkgconf-pkg-config jansson-devel protobuf-c-devel \\
-               protobuf-c-compiler libzip-devel libsndfile-devel
-  Arch:    sudo pacman -S gcc meson ninja pkgconf jansson protobuf-c libzip libsndfile
+               protobuf-c-compiler libzip-devel libsndfile-devel hdf5-devel
+  Arch:    sudo pacman -S gcc meson ninja pkgconf jansson protobuf-c libzip libsndfile hdf5
   Alpine:  doas apk add gcc musl-dev meson ninja pkgconf jansson-dev protobuf-c-dev protobuf-c-compiler \\
-               libzip-dev libsndfile-dev argp-standalone
-  macOS:   brew install meson ninja pkg-config jansson protobuf-c libzip libsndfile libomp argp-standalone
+               libzip-dev libsndfile-dev hdf5-dev argp-standalone
+  macOS:   brew install meson ninja pkg-config jansson protobuf-c libzip libsndfile hdf5 libomp argp-standalone
 Tried on Debian 12 only, so far.
 EOF
 }
