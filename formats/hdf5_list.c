@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "formats/utf8.h"
+
 bool hdf5_fail(char *error, const char *format, ...)
 {
     va_list args;
@@ -41,12 +43,24 @@ static bool take(struct cursor *cursor, void *out, size_t n)
     return true;
 }
 
+/* What the library gives need not be text: bytes that are none become '?'. */
+static void clean(uint8_t *text, size_t n)
+{
+    size_t fault;
+    while (utf8_check(text, n, true, &fault) != UTF8_OK) {
+        text[fault] = '?';
+        text += fault;
+        n -= fault;
+    }
+}
+
 static bool take_string(struct cursor *cursor, const char **out)
 {
     uint32_t n;
     if (!take(cursor, &n, sizeof n) || n == 0 || n > cursor->left ||
         memchr(cursor->at, '\0', n) != cursor->at + n - 1)
         return false;
+    clean(cursor->at, n - 1);
     *out = (const char *)cursor->at;
     cursor->at += n;
     cursor->left -= n;

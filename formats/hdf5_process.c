@@ -24,7 +24,7 @@
 enum {
     MEMORY_MIB = 192,       /* of the child beyond what it starts with and copies of the file */
     COPIES = 3,             /* of the file that the library makes */
-    CPU_MS = 700,           /* and CPU_MS more for each CPU_MIB of the file */
+    CPU_MS = 500,           /* and CPU_MS more for each CPU_MIB of the file */
     CPU_MIB = 64,
     WALL_FACTOR = 12,       /* a busy computer gives it so much less of its time */
     EXPANSION = 4,          /* compressed numbers may be so many times the file, and … */

@@ -10,15 +10,22 @@
 
 #include "formats/import_common.h"
 #include "formats/keras_internal.h"
+#include "formats/utf8.h"
 
 /* ---- sentences ----------------------------------------------------------- */
 
 /* "layer 'lstm_1' (LSTM): " */
 static void say_where(const struct keras_layer *layer, char *text, size_t n)
 {
+    char name[81], class_name[61];
     text[0] = '\0';
-    if (layer)
-        snprintf(text, n, "layer '%.80s' (%.60s): ", layer->name, layer->class_name);
+    if (!layer)
+        return;
+    snprintf(name, sizeof name, "%s", layer->name);
+    snprintf(class_name, sizeof class_name, "%s", layer->class_name);
+    utf8_trim(name);
+    utf8_trim(class_name);
+    snprintf(text, n, "layer '%s' (%s): ", name, class_name);
 }
 
 bool keras_fail(const struct keras_work *work, const struct keras_layer *layer, const char *format, ...)

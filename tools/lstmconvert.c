@@ -108,9 +108,9 @@ struct signature {
 
 /* Files that people will try, and what to do with them. */
 static const struct signature signatures[] = {
-    {"PK\3\4", 4, "a zip archive, perhaps of torch.save or Keras; save the weights with "
+    {"PK\3\4", 4, "a zip archive, but not of Keras; from torch.save, save the weights with "
                   "safetensors.torch.save_file, or export the model to ONNX"},
-    {"\x89HDF", 4, "an HDF5 file, perhaps of Keras; export the model to ONNX"},
+    {"\x89HDF", 4, "a damaged HDF5 file: its first bytes were changed, perhaps by a text-mode transfer"},
     {"\x80\2", 2, "a Python pickle, perhaps of an old torch.save; save the weights with "
                   "safetensors.torch.save_file"},
     {"{", 1, "a JSON file"},
