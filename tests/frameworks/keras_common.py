@@ -42,9 +42,6 @@ def convert(path, spec=None):
 
 # ---- Keras 2's .h5, imitated -----------------------------------------------------------------------------
 
-OPS = ("NotEqual", "Any", "ExpandDims", "ZerosLike", "LogicalOr", "Squeeze", "OnesLike")
-
-
 def old_config(value):
     """A configuration as Keras 2 wrote it: names of objects for serialised objects, batch_input_shape."""
     if isinstance(value, list):
@@ -72,7 +69,7 @@ def old_sources(argument):
 def old_layers(config):
     layers = []
     for entry in config["layers"]:
-        if entry["class_name"] in OPS and "ops" in entry["module"]:
+        if ".ops." in entry["module"]:
             continue  # Keras 2 keeps masks out of the graph
         nodes = entry.get("inbound_nodes")
         new = old_config({key: item for key, item in entry.items() if key != "inbound_nodes"})

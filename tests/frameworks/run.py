@@ -13,12 +13,13 @@ import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 SKIPPED = 77
-PACKAGES = "torch onnx onnxruntime onnxscript keras safetensors numpy absl-py"
+PACKAGES = "torch onnx onnxruntime onnxscript keras safetensors numpy h5py absl-py"
 
 # name: (program, arguments); {convert} is the converter's path
 SUITES = {
     "torch": ("test_torch.py", []),
     "keras": ("test_keras.py", []),
+    "keras-files": ("test_keras_files.py", []),
     "onnx-nodes": ("onnx_nodes.py", []),
     "onnx-export-torchscript": ("onnx_export.py", ["torchscript"]),
     "onnx-export-dynamo": ("onnx_export.py", ["dynamo"]),
