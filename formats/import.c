@@ -12,6 +12,9 @@
 
 const struct importer *const importers[] = {
     &importer_safetensors,
+    &importer_torch,
+    &importer_npz,
+    &importer_pickle,
     &importer_onnx,
     &importer_keras,
     /* JSON of audio plugins; the last one takes what looks like a state_dict. */

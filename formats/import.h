@@ -23,6 +23,7 @@ struct import_source {
     size_t n_bytes;
     const char *spec; /* the --spec JSON text, n_spec bytes, or NULL */
     size_t n_spec;
+    const char *key; /* --key: which of the file's dicts is the model; or NULL */
     /* Told things a person should know that are no errors ("3 denormal weights became
      * 0"); may be NULL. */
     void (*note)(void *context, const char *text);
@@ -32,6 +33,7 @@ struct import_source {
 struct importer {
     const char *name;        /* "safetensors", "onnx" */
     bool uses_spec;          /* whether --spec means anything to it */
+    bool uses_key;           /* whether --key does */
     bool (*recognise)(const uint8_t *bytes, size_t n_bytes);
     bool (*import)(const struct import_source *source, struct model_builder *builder,
                    struct import_error *error);

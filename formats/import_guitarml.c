@@ -202,4 +202,6 @@ static bool import(const struct import_source *source, struct model_builder *bui
     return good;
 }
 
-const struct importer importer_guitarml = {"guitarml", false, recognise, import};
+const struct importer importer_guitarml = {
+    .name = "guitarml", .uses_spec = false, .recognise = recognise, .import = import,
+};

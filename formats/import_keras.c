@@ -272,4 +272,6 @@ static bool import_keras(const struct import_source *source, struct model_builde
     return import_archive(source, builder, error);
 }
 
-const struct importer importer_keras = {"Keras", true, recognise, import_keras};
+const struct importer importer_keras = {
+    .name = "Keras", .uses_spec = true, .recognise = recognise, .import = import_keras,
+};

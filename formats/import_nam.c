@@ -246,4 +246,6 @@ static bool import(const struct import_source *source, struct model_builder *bui
     return good;
 }
 
-const struct importer importer_nam = {"nam", false, recognise, import};
+const struct importer importer_nam = {
+    .name = "nam", .uses_spec = false, .recognise = recognise, .import = import,
+};

@@ -9,8 +9,11 @@
 #include "formats/import.h"
 
 extern const struct importer importer_keras;
+extern const struct importer importer_npz;
 extern const struct importer importer_onnx;
+extern const struct importer importer_pickle;
 extern const struct importer importer_safetensors;
+extern const struct importer importer_torch;
 
 /* Audio plugins. */
 extern const struct importer importer_guitarml;

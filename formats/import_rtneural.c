@@ -525,4 +525,6 @@ static bool import(const struct import_source *source, struct model_builder *bui
     return good;
 }
 
-const struct importer importer_rtneural = {"rtneural", false, recognise, import};
+const struct importer importer_rtneural = {
+    .name = "rtneural", .uses_spec = false, .recognise = recognise, .import = import,
+};

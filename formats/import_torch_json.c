@@ -106,4 +106,6 @@ static bool import(const struct import_source *source, struct model_builder *bui
     return good;
 }
 
-const struct importer importer_torch_json = {"state_dict JSON", true, recognise, import};
+const struct importer importer_torch_json = {
+    .name = "state_dict JSON", .uses_spec = true, .recognise = recognise, .import = import,
+};

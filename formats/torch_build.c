@@ -306,7 +306,8 @@ static bool set_norm(const struct torch_work *work, const struct torch_module *m
 }
 
 /* A Conv1d with one tap has a third dimension of 1. */
-static bool add_dense_weights(const struct torch_work *work, const struct torch_module *module, uint32_t *slot)
+static bool add_dense_weights(const struct torch_work *work, const struct torch_module *module,
+                              uint32_t *slot)
 {
     struct named_tensor matrix = *module->weight;
     matrix.rank = 2;
@@ -330,7 +331,8 @@ static bool fold_batch_norm(const struct torch_work *work, const struct torch_mo
 {
     const json_t *epsilon = json_object_get(module->hints, "epsilon");
     double least = epsilon ? json_number_value(epsilon) : 1e-5;
-    float *mean = read_weights(work, module->mean), *variance = mean ? read_weights(work, module->variance) : NULL;
+    float *mean = read_weights(work, module->mean);
+    float *variance = mean ? read_weights(work, module->variance) : NULL;
     bool good = variance != NULL;
     for (uint32_t i = 0; good && i < module->output; i++) {
         double factor = (double)scale[i] / sqrt((double)variance[i] + least);
@@ -487,8 +489,8 @@ bool torch_add_entry(struct torch_work *work, json_t *entry, size_t index)
     const struct torch_module *module = prefix ? torch_modules_get(work->modules, prefix) : NULL;
     char numbered[40];
     if (!row)
-        return spec_fail(work->error, "$.layers[%zu]: expected either \"module\" or \"type\"; only conv1d and "
-                         "temporal_conv take both", index);
+        return spec_fail(work->error, "$.layers[%zu]: expected either \"module\" or \"type\"; only conv1d "
+                                      "and temporal_conv take both", index);
     if (prefix && !module)
         return spec_fail(work->error, "$.layers[%zu].module: the file has no module '%s'", index,
                          prefix);

@@ -36,7 +36,8 @@ static bool read_padding(const struct torch_work *work, const struct conv *conv,
     const json_t *padding = said(conv, "padding");
     const char *mode = json_string_value(said(conv, "padding_mode"));
     if (json_is_array(padding) && json_array_size(padding) != 2)
-        return spec_fail(work->error, "'%s': \"padding\" is one number, or two for before and after", conv->name);
+        return spec_fail(work->error, "'%s': \"padding\" is one number, or two for before and after",
+                         conv->name);
     for (size_t side = 0; padding && side < 2; side++)
         words[MODEL_CONV_PAD_BEFORE + side] = (uint32_t)json_integer_value(
             json_is_array(padding) ? json_array_get(padding, side) : padding);
@@ -77,7 +78,8 @@ static struct named_tensor turned(const struct named_tensor *weight)
     return out;
 }
 
-static bool add_tensors(const struct torch_work *work, const struct conv *conv, struct model_layer_spec *layer)
+static bool add_tensors(const struct torch_work *work, const struct conv *conv,
+                        struct model_layer_spec *layer)
 {
     struct named_tensor weight = turned(conv->module->weight);
     layer->n_tensors = 2;
@@ -91,7 +93,8 @@ static bool check_channels(const struct torch_work *work, struct conv *conv, uin
     conv->channels = channels;
     if (channels % conv->per_group == 0 && outputs % (channels / conv->per_group) == 0)
         return true;
-    return import_fail(work->error, "'%s' reads %u channels a group and gives %u, which does not fit the %u of "
+    return import_fail(work->error, "'%s' reads %u channels a group and gives %u, which does not fit the %u "
+                                    "of "
                        "'%s' before it", conv->name, conv->per_group, outputs, channels, work->current_name);
 }
 
@@ -108,20 +111,22 @@ static bool add_in_frame(struct torch_work *work, struct conv *conv)
     if (!torch_layer_of(work, MODEL_CONV1D, conv->name, &layer))
         return false;
     if (layer.rank != 2)
-        return spec_fail(work->error, "'%s' of type \"conv1d\" reads frames [positions, channels]; put a layer "
-                         "of type \"reshape\" or \"transpose\" before it", conv->name);
+        return spec_fail(work->error, "'%s' of type \"conv1d\" reads frames [positions, channels]; put a "
+                                      "layer of type \"reshape\" or \"transpose\" before it", conv->name);
     if (!check_channels(work, conv, layer.dims[1]) || !read_words(work, conv, &layer))
         return false;
     before = layer.params[MODEL_CONV_PAD_BEFORE];
     after = layer.params[MODEL_CONV_PAD_AFTER];
     padded = layer.dims[0] + before + after;
-    if (layer.params[MODEL_CONV_PADDING] == MODEL_PAD_REFLECT && (before >= layer.dims[0] || after >= layer.dims[0]))
+    if (layer.params[MODEL_CONV_PADDING] == MODEL_PAD_REFLECT &&
+        (before >= layer.dims[0] || after >= layer.dims[0]))
         return spec_fail(work->error, "'%s': reflection by %u and %u of only %u positions", conv->name,
                          (unsigned)before, (unsigned)after, layer.dims[0]);
     if (padded < reach(conv, layer.params) + 1)
         return spec_fail(work->error, "'%s': %u taps do not fit %u positions with their padding", conv->name,
                          conv->taps, layer.dims[0]);
-    layer.dims[0] = (uint32_t)((padded - reach(conv, layer.params) - 1) / layer.params[MODEL_CONV_STRIDE] + 1);
+    padded -= reach(conv, layer.params);
+    layer.dims[0] = (uint32_t)((padded - 1) / layer.params[MODEL_CONV_STRIDE] + 1);
     layer.dims[1] = conv->module->output;
     if (layer.dims[0] * (uint64_t)layer.dims[1] > MODEL_MAX_FRAME)
         return spec_fail(work->error, "'%s' would give more than %d numbers", conv->name, MODEL_MAX_FRAME);
@@ -135,16 +140,17 @@ static bool add_over_time(struct torch_work *work, struct conv *conv)
     if (!torch_layer_of(work, MODEL_TEMPORAL_CONV, conv->name, &layer))
         return false;
     if (layer.rank != 1 || layer.once)
-        return spec_fail(work->error, "'%s' of type \"temporal_conv\" reads a frame [channels] at each step", conv->name);
+        return spec_fail(work->error, "'%s' of type \"temporal_conv\" reads a frame [channels] at each step",
+                         conv->name);
     if (!check_channels(work, conv, layer.dims[0]) || !read_words(work, conv, &layer))
         return false;
     padding = (uint64_t)layer.params[MODEL_CONV_PAD_BEFORE] + layer.params[MODEL_CONV_PAD_AFTER];
     if (layer.params[MODEL_CONV_STRIDE] != 1)
-        return spec_fail(work->error, "'%s': a temporal_conv gives a frame for each one it reads, so its stride "
-                         "is 1, not %u", conv->name, layer.params[MODEL_CONV_STRIDE]);
+        return spec_fail(work->error, "'%s': a temporal_conv gives a frame for each one it reads, so its "
+                                      "stride is 1, not %u", conv->name, layer.params[MODEL_CONV_STRIDE]);
     if (padding != reach(conv, layer.params))
-        return spec_fail(work->error, "'%s': \"padding\" [before, after] must add up to %llu, so that there are "
-                         "as many steps as before; [%llu, 0] looks back only", conv->name,
+        return spec_fail(work->error, "'%s': \"padding\" [before, after] must add up to %llu, so that there "
+                                      "are as many steps as before; [%llu, 0] looks back only", conv->name,
                          (unsigned long long)reach(conv, layer.params),
                          (unsigned long long)reach(conv, layer.params));
     if (padding * layer.dims[0] > MODEL_MAX_FRAME)
@@ -161,7 +167,8 @@ bool torch_add_conv(struct torch_work *work, const struct torch_module *module, 
                         .per_group = (uint32_t)module->weight->dims[1]};
     const char *type = json_string_value(said(&conv, "type"));
     if (!type)
-        return import_fail(work->error, "'%s' is a convolution; say with \"type\" in --spec whether it runs over "
-                           "the steps (temporal_conv) or over the positions inside a frame (conv1d)", name);
+        return import_fail(work->error, "'%s' is a convolution; say with \"type\" in --spec whether it runs "
+                                        "over the steps (temporal_conv) or over the positions inside a frame "
+                                        "(conv1d)", name);
     return strcmp(type, "temporal_conv") == 0 ? add_over_time(work, &conv) : add_in_frame(work, &conv);
 }

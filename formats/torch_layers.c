@@ -184,7 +184,8 @@ static bool add_magnitude(struct torch_work *work, const json_t *entry, uint32_t
         return false;
     n = &layer.dims[layer.rank - 1];
     if (*n % 2)
-        return spec_fail(work->error, "'%s' joins the halves of a frame, but the last dimension of '%s' is %u",
+        return spec_fail(work->error, "'%s' joins the halves of a frame, but the last dimension of '%s' is "
+                                      "%u",
                          name, work->current_name, *n);
     *n /= 2;
     return torch_add_layer(work, &layer);
@@ -241,7 +242,8 @@ static bool add_reshape(struct torch_work *work, const json_t *entry, uint32_t t
         size = size <= MODEL_MAX_FRAME ? size * layer.dims[i] : size;
     }
     if (size != input.size)
-        return spec_fail(work->error, "'%s': the frames of '%s' before it are %s, which \"shape\" does not hold",
+        return spec_fail(work->error, "'%s': the frames of '%s' before it are %s, which \"shape\" does not "
+                                      "hold",
                          name, work->current_name, torch_shape_text(&input, text));
     return torch_add_layer(work, &layer);
 }

@@ -146,8 +146,8 @@ static bool order_by_definition(const struct torch_work *work, const json_t *ord
                                      *text ? text : "(no name)");
     }
     if (work->modules->n_modules > 1)
-        import_note(work->source, "modules run in the order of their definition: %s; give \"order\" in --spec if it "
-                    "is another", list);
+        import_note(work->source, "modules run in the order of their definition: %s; give \"order\" in "
+                                  "--spec if it is another", list);
     return true;
 }
 
@@ -157,7 +157,8 @@ static bool check_unplaced(const struct torch_work *work)
     const json_t *unplaced = json_object_get(work->facts, "unplaced");
     if (json_array_size(unplaced) == 0)
         return true;
-    return import_fail(work->error, "%s: where it runs is not in the file; give \"layers\" in --spec",
+    return import_fail(work->error, "%s: what it computes or where it runs is not in the file; give "
+                                    "\"layers\" in --spec",
                        json_string_value(json_array_get(unplaced, 0)));
 }
 
@@ -254,7 +255,8 @@ static bool input_size(const struct torch_work *work, const struct torch_module 
     const json_t *input = json_object_get(work->spec, "input"), *size = json_object_get(input, "size");
     json_int_t context = json_integer_value(json_object_get(input, "context"));
     if (!size && first && context >= first->input)
-        return spec_fail(work->error, "$.input.context: %lld of the %u numbers that '%s' reads; expected fewer",
+        return spec_fail(work->error, "$.input.context: %lld of the %u numbers that '%s' reads; expected "
+                                      "fewer",
                          (long long)context, first->input, first->prefix);
     if (!size && !first)
         return import_fail(work->error, "no layer with weights was found; expected names like "
@@ -342,7 +344,8 @@ static bool add_context(struct torch_work *work, uint32_t *size)
     if (!given)
         return true;
     if (n == 0 || n > *size)
-        return spec_fail(work->error, "$.input.context: %u of frames of %u numbers; expected 1 to %u", n, *size,
+        return spec_fail(work->error, "$.input.context: %u of frames of %u numbers; expected 1 to %u", n,
+                         *size,
                          *size);
     end.params[1] = *size - n;
     end.params[2] = end.dims[0] = late.dims[0] = n;

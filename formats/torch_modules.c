@@ -390,7 +390,8 @@ static bool place_frame_tensors(struct torch_module *module, const struct group 
         }
     }
     if (tracked && !module->mean)
-        return refuse_tensor(tracked, "belongs to a batch_norm, but there is no running_mean beside it; if the "
+        return refuse_tensor(tracked, "belongs to a batch_norm, but there is no running_mean beside it; if "
+                                      "the "
                              "model works without it, list it under \"ignore\" in --spec", error);
     if (!module->weight && !module->mean && !module->variance)
         return refuse_tensor(module->bias, "a bias without a weight of the same name", error);

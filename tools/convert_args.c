@@ -17,26 +17,26 @@
 #include "tools/paths.h"
 #include "tools/say.h"
 
-enum { OPTION_SPEC = 256, OPTION_VERIFY, OPTION_TOLERANCE, OPTION_KEEP, OPTION_SET, OPTION_CHECK };
+enum { OPTION_SPEC = 256, OPTION_VERIFY, OPTION_TOLERANCE, OPTION_KEEP, OPTION_SET, OPTION_CHECK,
+       OPTION_KEY };
 
 static const char doc[] =
     "Turn a trained recurrent network into a model file for lstmrun.\v"
-    "IN is a safetensors file with PyTorch's names or an ONNX file; what it is, its content tells. "
-    "What the names of weights cannot tell (activations, taking the last step, normalisation of the "
-    "input, labels) comes from the JSON of --spec; tools/CONVERT.md describes it.\n\n"
-    "REF is a .npz file with the arrays input and output (and if wanted h0, c0, hn, cn), or two files "
-    "IN.npy,OUT.npy, or the word stored for the vectors in the model file. Shapes are [steps, inputs] "
-    "or [items, steps, inputs].\n\n"
-    "Exit code 0: done, 1: bad data or verification failed, 2: bad usage.\n\n"
-    "Examples:\n"
-    "  lstmconvert model.safetensors -o model.bin\n"
+    "IN is a file of PyTorch, safetensors or NumPy (.npz) with PyTorch's names, or of ONNX, or of an audio "
+    "plugin; what it is, its content tells. What the names of weights cannot tell (activations, taking the "
+    "last step, normalisation of the input, labels) comes from the JSON of --spec; tools/CONVERT.md "
+    "describes it.\n\nREF is a .npz file with the arrays input and output (and if wanted h0, c0, hn, cn), or "
+    "two files IN.npy,OUT.npy, or the word stored for the vectors in the model file. Shapes are [steps, "
+    "inputs] or [items, steps, inputs].\n\nExit code 0: done, 1: bad data or verification failed, 2: bad "
+    "usage.\n\nExamples:\n  lstmconvert model.safetensors -o model.bin\n"
     "  lstmconvert model.safetensors --spec model.json --verify ref.npz -o model.bin\n"
-    "  lstmconvert --verify in.npy,out.npy model.onnx\n"
-    "  lstmconvert --check model.bin";
+    "  lstmconvert --verify in.npy,out.npy model.onnx\n  lstmconvert --check model.bin";
 
 static const struct argp_option options[] = {
     {"output", 'o', "FILE", 0, "Write the model file FILE; whole or not at all", 0},
     {"spec", OPTION_SPEC, "FILE", 0, "What the weights' names cannot tell, as JSON", 0},
+    {"key", OPTION_KEY, "A.B", 0, "Which dict or module of a PyTorch file is the model: the one at "
+                                  "[\"A\"][\"B\"]", 0},
     {"set", OPTION_SET, "KEY=VALUE", 0, "Metadata of the model file; any number of times", 0},
     {"verify", OPTION_VERIFY, "REF", 0,
      "Run reference inputs and print the errors of the results; above the tolerance nothing is written", 0},
@@ -74,6 +74,7 @@ static error_t parse(int key, char *text, struct argp_state *state)
     case 'o': args->output = text; break;
     case 'q': args->quiet = true; break;
     case OPTION_SPEC: args->spec = text; break;
+    case OPTION_KEY: args->key = text; break;
     case OPTION_VERIFY: args->verify = text; break;
     case OPTION_TOLERANCE: set_tolerance(args, text, state); break;
     case OPTION_KEEP: args->keep_reference = true; break;
@@ -97,7 +98,7 @@ static _Noreturn void refuse(const char *text)
 
 static void check_together(const struct convert_args *args)
 {
-    bool for_conversion = args->spec || args->n_sets || args->keep_reference;
+    bool for_conversion = args->spec || args->key || args->n_sets || args->keep_reference;
     if (!args->input)
         refuse("expected IN, the file to convert or check");
     if (args->check && (args->output || args->verify || for_conversion))

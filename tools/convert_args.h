@@ -14,6 +14,7 @@ struct convert_args {
     const char *input;
     const char *output; /* -o; NULL: none */
     const char *spec;
+    const char *key; /* --key; NULL: none */
     const char *verify; /* a file, two files, or "stored"; NULL: none */
     double tolerance;
     bool check, keep_reference, quiet;

@@ -108,11 +108,8 @@ struct signature {
 
 /* Files that people will try, and what to do with them. */
 static const struct signature signatures[] = {
-    {"PK\3\4", 4, "a zip archive, but not of Keras; from torch.save, save the weights with "
-                  "safetensors.torch.save_file, or export the model to ONNX"},
+    {"PK\3\4", 4, "a zip archive, but none of torch.save (NAME/data.pkl), numpy.savez or Keras"},
     {"\x89HDF", 4, "a damaged HDF5 file: its first bytes were changed, perhaps by a text-mode transfer"},
-    {"\x80\2", 2, "a Python pickle, perhaps of an old torch.save; save the weights with "
-                  "safetensors.torch.save_file"},
     {"{", 1, "a JSON file"},
 };
 
@@ -175,13 +172,20 @@ static bool open_spec(struct conversion *conversion)
     return mapfile_open(path, &conversion->spec, reason, sizeof reason) || complain("%s: %s", path, reason);
 }
 
+static bool check_key(const struct conversion *conversion)
+{
+    return !conversion->args->key || conversion->importer->uses_key ||
+           complain("--key: %s is %s, which has one model and no keys", conversion->args->input,
+                    conversion->importer->name);
+}
+
 static bool import(struct conversion *conversion)
 {
     const struct convert_args *args = conversion->args;
     struct import_source source = {
         .path = args->input, .bytes = conversion->input.bytes, .n_bytes = conversion->input.n_bytes,
         .spec = args->spec ? (conversion->spec.n_bytes ? conversion->spec.bytes : "") : NULL,
-        .n_spec = conversion->spec.n_bytes, .note = note, .note_context = conversion};
+        .n_spec = conversion->spec.n_bytes, .key = args->key, .note = note, .note_context = conversion};
     struct import_error error = {.text = ""};
     conversion->builder = model_builder_create();
     if (!conversion->builder)
@@ -313,7 +317,8 @@ static bool finish_and_write(struct conversion *conversion)
 
 static bool convert(struct conversion *conversion)
 {
-    bool good = open_spec(conversion) && import(conversion) && finish_and_write(conversion);
+    bool good = open_spec(conversion) && check_key(conversion) && import(conversion) &&
+        finish_and_write(conversion);
     lstm_model_close(conversion->model);
     free(conversion->bytes);
     model_builder_destroy(conversion->builder);
@@ -334,8 +339,9 @@ static bool convert_file(const struct convert_args *args, const struct mapfile *
 
 static bool use_model_file(const struct convert_args *args)
 {
-    if (args->output || args->spec)
-        return complain("%s: is a model file already; --check and --verify take one, -o and --spec do not",
+    if (args->output || args->spec || args->key)
+        return complain("%s: is a model file already; --check and --verify take one, -o, --spec and --key do "
+                        "not",
                         args->input);
     return verify_file(args);
 }
