@@ -45,6 +45,8 @@ static int open_file(struct bench_case *bench, const char *path,
     if (lstm_model_open(path, &bench->model, error) != LSTM_OK)
         return complain(path, error->text);
     bench->open_ns = timing_wall_ns() - start;
+    const size_t least = lstm_model_get_info(bench->model)->least_steps;
+    bench->steps = bench->steps < least ? least : bench->steps;
     return 1;
 }
 
@@ -75,7 +77,7 @@ static int make_items(struct bench_case *bench)
     const lstm_model_info *info = lstm_model_get_info(bench->model);
     const size_t n = bench->n_items;
     const size_t in = bench->steps * info->input.size;
-    const size_t out = (info->output_once ? 1 : bench->steps) * info->output.size;
+    const size_t out = lstm_model_get_output_steps(bench->model, bench->steps) * info->output.size;
     bench->output_floats = n * out;
     bench->streams = calloc(n, sizeof *bench->streams);
     bench->items = calloc(n, sizeof *bench->items);

@@ -36,6 +36,7 @@ enum {
     MODEL_MAX_FRAME = 1 << 24,     /* numbers in one frame */
     MODEL_MAX_STRING_BYTES = 1 << 24,
     MODEL_MAX_STATE = 1 << 24,     /* numbers that a stream carries */
+    MODEL_MAX_STEPS = 1 << 24,     /* that a run needs at the least */
     MODEL_PARAMS = 24,             /* parameter words of a layer */
 };
 
@@ -52,6 +53,8 @@ enum model_rule {
     MODEL_RULE_ACTIVATION = 65, /* number known, alpha and beta finite */
     MODEL_RULE_ONCE = 66,       /* "once" follows from the inputs */
     MODEL_RULE_STATE = 67,      /* what a stream carries keeps the limit */
+    MODEL_RULE_PACE = 68,       /* values read together have the same number of steps */
+    MODEL_RULE_REFERENCE = 69,  /* the reference output has the steps that the input makes */
     MODEL_RULE_WORDS = 100,
     MODEL_RULE_SHAPES = 200,
 };
@@ -154,7 +157,8 @@ enum model_activation {
  * conv1d     words 0 stride, 1 dilation, 2 pad before, 3 pad after, 4 enum model_padding,
  *            5 groups G, 6 activation, 7 alpha, 8 beta; tensors W [O][K][C/G], bias [O] or
  *            absent. Input frame [L][C], output [L'][O]: over the positions inside a frame
- * temporal_conv  the same over the steps of a run: frames [C] to frames [O]
+ * temporal_conv  the same over the steps of a run: frames [C] to frames [O],
+ *            perhaps fewer of them
  * magnitude  the last dimension 2n to n: sqrt(x_i² + x_(n+i)²)
  * transpose  words 0..2: axis i of the output is axis word[i] of the input
  * mask       word 0 a float v: [1], 1 if any number of the frame differs from v, else 0

@@ -531,15 +531,13 @@ static bool check_references_place(struct reader *reader)
     return true;
 }
 
-static bool check_reference(struct reader *reader, uint32_t tensor_index, uint32_t value_index,
-                            uint32_t steps)
+static bool check_reference(struct reader *reader, uint32_t tensor_index, uint32_t value_index)
 {
     struct model_value value;
     struct model_tensor tensor;
     model_get_value(reader->view, value_index, &value);
     model_get_tensor(reader->view, tensor_index, &tensor);
-    if (value.once)
-        steps = 1;
+    const uint32_t steps = value.once ? 1 : tensor.dims[0]; /* how many, layers say */
     if (tensor.rank != 2 || tensor.dims[0] != steps || tensor.dims[1] != value.size)
         return fail(reader->error, 38, record(reader->view, TENSORS, tensor_index).at + 12,
                     "reference tensor %u is [%u][%u] of rank %u, expected [%u][%zu] of rank 2",
@@ -551,14 +549,11 @@ static bool check_reference(struct reader *reader, uint32_t tensor_index, uint32
 static bool read_references(struct reader *reader)
 {
     const struct model_view *view = reader->view;
-    struct model_tensor input;
     if (!check_references_place(reader))
         return false;
-    if (view->reference_input == MODEL_NONE)
-        return true;
-    model_get_tensor(view, view->reference_input, &input);
-    return check_reference(reader, view->reference_input, 0, input.dims[0]) &&
-           check_reference(reader, view->reference_output, view->output, input.dims[0]);
+    return view->reference_input == MODEL_NONE ||
+           (check_reference(reader, view->reference_input, 0) &&
+            check_reference(reader, view->reference_output, view->output));
 }
 
 /* ---- interface ------------------------------------------------------------------------ */

@@ -19,11 +19,12 @@ struct layout {
     size_t threads, pointers, hoist_pointers, hoist, flags, floats;
     size_t first, each; /* sections' own parts */
     size_t items, given, order, place, tables, user, prepared, scratch_pointers, scratch; /* there */
-    size_t gather, taken, taken_rows;
+    size_t gather, taken, taken_rows, paces, paced;
     size_t n_bytes;
     size_t n_pointers;
 };
 
+/* Values of another pace than the input's have no more rows than that. */
 static size_t value_rows(const struct value_place *value, struct section_size size)
 {
     return value->once ? size.items : size.rows;
@@ -39,6 +40,10 @@ static void book_own(struct layout *at, const struct lstm_plan *plan, struct sec
 {
     struct ledger own = {0};
     at->items = ledger_book(&own, size.items, sizeof(struct exec_item));
+    at->paces = ledger_book(&own, plan->model->n_paces, sizeof(struct exec_pace));
+    at->paced = own.n_bytes;
+    for (uint32_t p = 1; p < plan->model->n_paces; p++)
+        ledger_book(&own, size.items, sizeof(struct exec_item));
     at->given = ledger_book(&own, size.items, sizeof(size_t));
     at->order = ledger_book(&own, size.items, sizeof(size_t));
     at->place = ledger_book(&own, size.items, sizeof(size_t));
@@ -132,7 +137,7 @@ static void place_rows(struct section *section, char *memory, char *own, const s
             section->rows[v][r] = base + r * value->size;
     }
     section->x_rows = section->rows[0];
-    section->y_rows = out->once ? NULL : section->rows[plan->output];
+    section->y_rows = out->once || out->pace ? NULL : section->rows[plan->output];
     section->x_size = plan->values[0].size;
     section->y_size = out->size;
 }
@@ -159,6 +164,16 @@ static void place_seats(struct section *section, char *memory, const struct layo
                                                   .threads = threads};
 }
 
+static void place_paces(struct section *section, char *own, const struct layout *at, size_t items)
+{
+    struct ledger paced = {at->paced};
+    section->items = (struct exec_item *)(void *)(own + at->items);
+    section->paces[0].items = section->items;
+    for (uint32_t p = 1; p < section->plan->model->n_paces; p++)
+        section->paces[p].items = (struct exec_item *)(void *)(
+            own + ledger_book(&paced, items, sizeof(struct exec_item)));
+}
+
 void section_init(struct section *sections, const struct lstm_plan *plan, struct section_size size,
                   void *memory)
 {
@@ -181,7 +196,8 @@ void section_init(struct section *sections, const struct lstm_plan *plan, struct
         section->place = (size_t *)(void *)(own + at.place);
         section->prepared = own + at.prepared;
         section->n_given = SIZE_MAX;
-        section->items = (struct exec_item *)(void *)(own + at.items);
+        section->paces = (struct exec_pace *)(void *)(own + at.paces);
+        place_paces(section, own, &at, size.items);
         section->taken = (struct exec_item *)(void *)(own + at.taken);
         section->taken_rows[0] = (float **)(void *)(own + at.taken_rows);
         section->taken_rows[1] = section->taken_rows[0] + (plan->any_mask ? size.rows : 0);
@@ -199,7 +215,21 @@ void section_init(struct section *sections, const struct lstm_plan *plan, struct
 size_t exec_n_rows(const struct exec *exec, uint32_t value)
 {
     const struct section *section = exec->section;
-    return section->plan->values[value].once ? section->n_items : section->n_rows;
+    const struct value_place *place = &section->plan->values[value];
+    return place->once ? section->n_items : section->paces[place->pace].n_rows;
+}
+
+const struct exec_item *exec_items(const struct exec *exec, uint32_t value)
+{
+    return exec->section->paces[exec->section->plan->values[value].pace].items;
+}
+
+void exec_run_paced(const struct plan_op *op, struct exec *exec)
+{
+    struct section *section = exec->section;
+    section->items = section->paces[op->pace].items;
+    op->paced_run(op, exec);
+    section->items = section->paces[0].items;
 }
 
 void exec_share(const struct exec *exec, size_t n, size_t *begin, size_t *end)
@@ -306,7 +336,8 @@ static bool is_good(const struct section *section, const lstm_item *item)
 {
     return item->stream && item->stream->model_id == section->model_id &&
            item->stream->n_floats == section->n_state && item->input && item->output &&
-           (!section->plan->whole || item->steps <= section->cap_steps);
+           (!section->plan->whole || (item->steps <= section->cap_steps &&
+                                      item->steps >= section->plan->model->info.least_steps));
 }
 
 /* How many items are as long as in the last run and good, up to the first that is not. */
@@ -372,6 +403,34 @@ static size_t block_steps(const struct section *section, size_t rest)
     return cap / active;
 }
 
+static void place_output(const struct section *section, const struct exec_item *run)
+{
+    const lstm_item *item = run->item;
+    const size_t stride = item->output_stride ? item->output_stride : section->y_size;
+    float **rows = section->rows[section->plan->output] + run->row;
+    for (size_t s = 0; s < run->steps; s++)
+        rows[s] = item->output + s * stride;
+}
+
+/* The same items with the steps that values of another pace have. */
+static void place_pace(struct section *section, uint32_t number)
+{
+    const struct model_pace *of = &section->plan->model->paces[number];
+    const struct value_place *output = &section->plan->values[section->plan->output];
+    const struct exec_item *from = section->paces[of->from].items;
+    struct exec_pace *pace = &section->paces[number];
+    pace->n_rows = 0;
+    for (size_t i = 0; i < section->n_active; i++) {
+        struct exec_item *run = &pace->items[i];
+        *run = from[i];
+        run->steps = layer_pace_steps(&of->by, from[i].steps);
+        run->row = pace->n_rows;
+        pace->n_rows += run->steps;
+        if (number == output->pace)
+            place_output(section, run);
+    }
+}
+
 /* The next steps of each item that has any. */
 static void place_block(struct section *section)
 {
@@ -387,10 +446,12 @@ static void place_block(struct section *section)
         items[i].row = row;
         row += items[i].steps;
     }
-    section->n_rows = row;
+    section->paces[0].n_rows = row;
     section->last = most == rest;
     for (size_t i = 0; i < section->n_active; i++)
         place_item(section, &items[i]);
+    for (uint32_t p = 1; p < section->plan->model->n_paces; p++)
+        place_pace(section, p);
 }
 
 static OUT_OF_LINE void place_first_block(struct section *section)
@@ -399,8 +460,8 @@ static OUT_OF_LINE void place_first_block(struct section *section)
         section->items[i].done = 0;
     section->n_active = section->n_items;
     place_block(section);
-    section->placed = true;
-    section->frame = section->n_given == 1 && section->given[0] == 1 && section->self.size == 1 &&
+    section->placed = section->plan->model->n_paces == 1; /* others would have to be placed again */
+    section->frame = section->placed && section->n_given == 1 && section->given[0] == 1 && section->self.size == 1 &&
                      !section->plan->any_once && plan_split(section->plan, 1, 1).mode == SPLIT_NONE;
 }
 
@@ -438,9 +499,11 @@ static OUT_OF_LINE void run_once(const struct lstm_plan *plan, struct exec *exec
 {
     for (uint32_t i = 0; i < plan->n_ops; i++) {
         const struct plan_op *op = &plan->ops[i];
+        exec->section->items = exec->section->paces[op->pace].items;
         if (op->once)
             run_op(op, exec, op->reducer ? op->layer->type->finish : op->run);
     }
+    exec->section->items = exec->section->paces[0].items;
 }
 
 static OUT_OF_LINE void prepare(struct section *section, uint32_t rank, uint32_t size)

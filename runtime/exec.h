@@ -32,6 +32,12 @@ struct exec_item {
     size_t row;    /* of its first step in this block */
 };
 
+/* The items with the steps that values of one pace have (see model.h). */
+struct exec_pace {
+    struct exec_item *items; /* [cap_items], in the section's order */
+    size_t n_rows;           /* of this block */
+};
+
 /* What one thread needs for itself. */
 struct exec_scratch {
     const float **in, **hoisted, **h; /* [n_pointers] each: arguments of the kernels */
@@ -62,11 +68,11 @@ struct section {
     size_t *order;            /* [n_items]: numbers of the items with steps, longest first */
     size_t *place;            /* [n_given]: where in that order, for items with steps */
     size_t n_items;           /* of this run: those with steps */
-    struct exec_item *items;  /* [cap_items], in that order */
+    struct exec_pace *paces;  /* [plan->model->n_paces] */
+    struct exec_item *items;  /* those of the pace of the layer at work; the first pace's between layers */
     bool placed;              /* the block in place is the first one of such a run */
     bool frame;               /* and that was one frame of one item, by one thread */
     size_t n_active;          /* of this block: the first ones */
-    size_t n_rows;            /* of this block */
     bool last;                /* no block comes after this one */
     bool backwards;           /* order of panels in a block's first step: what the step before
                                  it, perhaps of another run, left in the cache comes first */
@@ -123,6 +129,12 @@ static inline float **exec_rows(const struct exec *exec, uint32_t value)
     return exec->section->rows[value];
 }
 size_t exec_n_rows(const struct exec *exec, uint32_t value);
+
+/* The items with their steps and rows in that value. */
+const struct exec_item *exec_items(const struct exec *exec, uint32_t value);
+
+/* op->run of layers that read values of another pace than the input's. */
+void exec_run_paced(const struct plan_op *op, struct exec *exec);
 
 /* This thread's share [*begin, *end) of n things. */
 void exec_share(const struct exec *exec, size_t n, size_t *begin, size_t *end);

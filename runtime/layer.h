@@ -33,6 +33,13 @@ struct layer_state {
     size_t c, n_c; /* n_c 0: the type has no cell state */
 };
 
+/* Steps that come out where n go in: 1 and one more for every `stride` beyond the first lost + 1. */
+struct layer_pace {
+    uint64_t lost, stride;
+};
+
+size_t layer_pace_steps(const struct layer_pace *pace, size_t steps);
+
 struct layer {
     const struct layer_type *type;
     uint32_t index;
@@ -42,6 +49,8 @@ struct layer {
     uint32_t n_states; /* directions of recurrent layers; 1 for those with a history */
     struct layer_state state[2];
     bool whole; /* needs the whole sequence in one run (a reverse direction, a look ahead) */
+    bool repaces;           /* its output has another number of steps than its input … */
+    struct layer_pace pace; /* … and this one */
 };
 
 struct layer_type {
@@ -50,7 +59,7 @@ struct layer_type {
     enum layer_family family;
 
     /* Does the layer hold together: inputs, words, tensors, output shape? Sets
-     * layer->n_states, ->state[].n_h, ->n_c and ->whole where they apply. */
+     * layer->n_states, ->state[].n_h, ->n_c, ->whole and ->repaces where they apply. */
     lstm_status (*check)(const struct lstm_model *model, struct layer *layer, lstm_error *error);
 
     /* What a person wants to know beyond the shapes; may be NULL. */

@@ -51,9 +51,8 @@ static lstm_status check_words(const struct layer *layer, lstm_error *error)
     const uint32_t rule = MODEL_RULE_WORDS + layer->spec.type;
     const uint32_t groups = words[MODEL_CONV_GROUPS];
     const unsigned in = channels_in(layer), out = channels_out(layer);
-    if (!words[MODEL_CONV_STRIDE] || (is_temporal(layer) && words[MODEL_CONV_STRIDE] != 1))
-        return error_layer(error, rule, layer, "stride %u, expected 1%s",
-                           (unsigned)words[MODEL_CONV_STRIDE], is_temporal(layer) ? "" : " or more");
+    if (!words[MODEL_CONV_STRIDE])
+        return error_layer(error, rule, layer, "stride 0, expected 1 or more");
     if (!words[MODEL_CONV_DILATION])
         return error_layer(error, rule, layer, "dilation 0, expected 1 or more");
     if (words[MODEL_CONV_PADDING] > MODEL_PAD_EDGE)
@@ -120,12 +119,13 @@ static lstm_status check_conv1d(const struct lstm_model *model, struct layer *la
     return shape != LSTM_OK ? shape : check_once(layer, layer->in.once, error);
 }
 
-/* Only steps before the one at hand, and zeros before the first: it streams. */
-static bool is_causal(const struct layer *layer)
+/* A step out for each step in, of steps up to the one at hand, and zeros before the first: it
+ * streams. */
+static bool is_causal(const struct layer *layer, uint64_t reach)
 {
     const uint32_t *words = layer->spec.params;
-    return !words[MODEL_CONV_PAD_AFTER] &&
-           (!words[MODEL_CONV_PAD_BEFORE] || words[MODEL_CONV_PADDING] == MODEL_PAD_ZEROS);
+    return !words[MODEL_CONV_PAD_AFTER] && words[MODEL_CONV_PAD_BEFORE] == reach &&
+           words[MODEL_CONV_STRIDE] == 1 && (!reach || words[MODEL_CONV_PADDING] == MODEL_PAD_ZEROS);
 }
 
 static lstm_status check_temporal(const struct lstm_model *model, struct layer *layer,
@@ -136,18 +136,21 @@ static lstm_status check_temporal(const struct lstm_model *model, struct layer *
     if (status != LSTM_OK)
         return status;
     const uint64_t reach = reach_of(model, layer);
-    if ((uint64_t)words[MODEL_CONV_PAD_BEFORE] + words[MODEL_CONV_PAD_AFTER] != reach)
-        return error_layer(error, MODEL_RULE_WORDS + MODEL_TEMPORAL_CONV, layer,
-                           "%u steps before and %u after, expected %llu together",
-                           (unsigned)words[MODEL_CONV_PAD_BEFORE],
-                           (unsigned)words[MODEL_CONV_PAD_AFTER], (unsigned long long)reach);
     if (layer->in.once)
         return error_layer(error, MODEL_RULE_ONCE, layer, "the input has one frame a run");
     const uint32_t channels = channels_out(layer);
     const lstm_status shape = check_output(layer, 1, &channels, error);
     if (shape != LSTM_OK)
         return shape;
-    layer->whole = !is_causal(layer);
+    const uint64_t padding = (uint64_t)words[MODEL_CONV_PAD_BEFORE] + words[MODEL_CONV_PAD_AFTER];
+    if (padding > reach)
+        return error_layer(error, MODEL_RULE_WORDS + MODEL_TEMPORAL_CONV, layer,
+                           "%u steps before and %u after, at most %llu together",
+                           (unsigned)words[MODEL_CONV_PAD_BEFORE],
+                           (unsigned)words[MODEL_CONV_PAD_AFTER], (unsigned long long)reach);
+    layer->whole = !is_causal(layer, reach);
+    layer->repaces = padding < reach || words[MODEL_CONV_STRIDE] != 1;
+    layer->pace = (struct layer_pace){reach - padding, words[MODEL_CONV_STRIDE]};
     const lstm_status state = layer->whole || !reach ? LSTM_OK : check_history(layer, reach, error);
     return state != LSTM_OK ? state : check_once(layer, false, error);
 }
@@ -167,9 +170,8 @@ static void describe(const struct layer *layer, char *text, size_t n_bytes)
     const uint32_t before = words[MODEL_CONV_PAD_BEFORE], after = words[MODEL_CONV_PAD_AFTER];
     text[0] = 0;
     if (is_temporal(layer))
-        append(text, n_bytes, layer->whole ? "whole runs" : "causal", 0, 0);
-    else
-        append(text, n_bytes, "stride %u", words[MODEL_CONV_STRIDE], 0);
+        append(text, n_bytes, layer->whole ? "whole runs, " : "causal, ", 0, 0);
+    append(text, n_bytes, "stride %u", words[MODEL_CONV_STRIDE], 0);
     if (words[MODEL_CONV_DILATION] > 1)
         append(text, n_bytes, ", dilation %u", words[MODEL_CONV_DILATION], 0);
     if (before || after) {
@@ -372,6 +374,7 @@ static const float *window_of(const struct conv_op *conv, const struct track *tr
 struct cursor {
     const struct plan_op *op;
     const struct section *section;
+    const struct exec_item *items_out; /* the items with their steps in the output */
     float **in, **out;
     struct track track;
     size_t index;  /* frame, or item */
@@ -391,14 +394,15 @@ static void enter_item(struct cursor *cursor)
 {
     const struct layer *layer = cursor->op->layer;
     const struct exec_item *item = &cursor->section->items[cursor->index];
+    const struct exec_item *made = &cursor->items_out[cursor->index];
     float *const *rows = cursor->in + item->row;
     const bool in_a_row = item->steps == 1 || rows[1] == rows[0] + cursor->op->u.conv.in;
     cursor->track = (struct track){.frames = in_a_row ? rows[0] : NULL, .rows = rows,
                                    .history = layer->n_states ? item->state + layer->state[0].h
                                                               : NULL,
                                    .n = (int64_t)item->steps};
-    cursor->row = item->row;
-    cursor->n = item->steps;
+    cursor->row = made->row;
+    cursor->n = made->steps;
 }
 
 static void enter(struct cursor *cursor)
@@ -438,11 +442,12 @@ static struct cursor cursor_over(const struct plan_op *op, const struct exec *ex
                                  size_t end)
 {
     struct cursor cursor = {.op = op, .section = exec->section, .left = end - position,
+                            .items_out = exec_items(exec, op->output),
                             .in = exec_rows(exec, op->layer->spec.inputs[0]),
                             .out = exec_rows(exec, op->output)};
     if (is_temporal(op->layer)) {
-        while (position >= exec->section->items[cursor.index].steps)
-            position -= exec->section->items[cursor.index++].steps;
+        while (position >= cursor.items_out[cursor.index].steps)
+            position -= cursor.items_out[cursor.index++].steps;
         cursor.at = position;
     } else {
         cursor.index = position / op->u.conv.positions;

@@ -62,13 +62,19 @@ static void run(const struct plan_op *op, struct exec *exec)
         fold_item(op, exec, i);
 }
 
+/* Of the whole run: with a pace of its own it is one block. */
+static size_t steps_of(const struct plan_op *op, const struct exec_item *run)
+{
+    return op->pace ? run->steps : run->item->steps;
+}
+
 static void finish_mean(const struct plan_op *op, struct exec *exec)
 {
     float **out = exec_rows(exec, op->output);
     size_t begin, end;
     exec_share(exec, exec->section->n_items, &begin, &end);
     for (size_t i = begin; i < end; i++)
-        op->plan->isa->ops->div_by((float)exec->section->items[i].item->steps, out[i], out[i],
+        op->plan->isa->ops->div_by((float)steps_of(op, &exec->section->items[i]), out[i], out[i],
                                    op->layer->in.size);
 }
 

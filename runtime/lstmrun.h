@@ -99,6 +99,7 @@ typedef struct lstm_model_info {
     uint64_t weight_bytes;  /* as stored in the file */
     uint64_t flops_per_step; /* multiplications and additions of one step */
     size_t state_floats;    /* numbers a stream carries */
+    size_t least_steps;     /* a run of fewer is refused: 1, or more with convolutions over time */
 } lstm_model_info;
 
 typedef struct lstm_layer_info {
@@ -148,6 +149,10 @@ LSTMRUN_API const char *lstm_model_find_metadata(const lstm_model *model, const 
  * steps is 0 when there are none. */
 LSTMRUN_API void lstm_model_get_reference(const lstm_model *model, size_t *steps_out,
                                           const float **input_out, const float **output_out);
+
+/* Frames of output that a run of `steps` steps writes: 1 if info->output_once, else `steps`, unless
+ * convolutions over time make fewer of them. 0: fewer than info->least_steps. */
+LSTMRUN_API size_t lstm_model_get_output_steps(const lstm_model *model, size_t steps);
 
 /* Check `frames`, [steps][input size]: NaN or infinity anywhere, and for a model
  * that starts with an embedding, whole numbers in range. LSTM_E_DATA names step
@@ -258,7 +263,7 @@ LSTMRUN_API size_t lstm_workspace_bytes(const lstm_plan *plan, size_t items, siz
 typedef struct lstm_item {
     lstm_stream *stream;
     const float *input;   /* [steps][input size] */
-    float *output;        /* [steps][output size], or [1][output size] if output_once */
+    float *output;        /* [lstm_model_get_output_steps()][output size] */
     size_t steps;
     size_t input_stride;  /* floats from step to step; 0: input size */
     size_t output_stride; /* the same for the output; 0: output size */
@@ -281,8 +286,8 @@ typedef struct lstm_item {
  * to back for a while: a caller with a short frame every few milliseconds has one thread, and
  * nothing spins. Threads that other work on the computer keeps from coming are not waited for.
  * LSTM_E_ARG (and nothing done) if the run is larger than the workspace was made
- * for, the workspace is another plan's, or an item with steps lacks a pointer or has a
- * stream of another model. LSTM_E_BACKEND, with outputs and states of the run undefined, if
+ * for, the workspace is another plan's, or an item with steps lacks a pointer, has a
+ * stream of another model or too few steps for the model to make an output. LSTM_E_BACKEND, with outputs and states of the run undefined, if
  * another backend than "native" fails. Otherwise LSTM_OK. */
 LSTMRUN_API lstm_status lstm_run(const lstm_plan *plan, lstm_workspace *workspace,
                                  const lstm_item *items, size_t n_items);

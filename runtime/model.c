@@ -29,6 +29,55 @@ const float *model_tensor_data(const struct lstm_model *model, const struct laye
     return tensor.data;
 }
 
+/* ---- paces ------------------------------------------------------------------ */
+
+size_t layer_pace_steps(const struct layer_pace *pace, size_t steps)
+{
+    return steps <= pace->lost ? 0 : (size_t)((steps - pace->lost - 1) / pace->stride + 1);
+}
+
+static size_t steps_of(const struct lstm_model *model, uint32_t pace, size_t steps)
+{
+    if (pace == 0)
+        return steps;
+    const struct model_pace *of = &model->paces[pace];
+    return layer_pace_steps(&of->by, steps_of(model, of->from, steps));
+}
+
+/* Steps of the input for one of this pace to come out, or more than MODEL_MAX_STEPS. */
+static uint64_t least_steps(const struct lstm_model *model, uint32_t pace)
+{
+    uint64_t steps = 1;
+    for (; pace && steps <= MODEL_MAX_STEPS; pace = model->paces[pace].from)
+        steps = model->paces[pace].by.lost + 1 + (steps - 1) * model->paces[pace].by.stride;
+    return steps;
+}
+
+/* A layer's inputs keep step with each other, and its output with them unless it repaces. What is there
+ * once keeps step with everything. */
+static lstm_status find_pace(struct lstm_model *model, const struct layer *layer, lstm_error *error)
+{
+    const uint32_t first = layer->spec.inputs[0];
+    const uint32_t pace = model->pace_of[first];
+    for (uint32_t i = 1; i < layer->spec.n_inputs; i++)
+        if (!layer->in.once && model->pace_of[layer->spec.inputs[i]] != pace)
+            return error_layer(error, MODEL_RULE_PACE, layer,
+                               "values %u and %u have different numbers of steps", (unsigned)first,
+                               (unsigned)layer->spec.inputs[i]);
+    model->pace_of[layer->index + 1] = layer->out.once ? 0 : pace;
+    if (!layer->repaces)
+        return LSTM_OK;
+    model->pace_of[layer->index + 1] = model->n_paces;
+    model->paces[model->n_paces++] = (struct model_pace){pace, layer->pace};
+    const uint64_t least = least_steps(model, model->n_paces - 1);
+    if (least > MODEL_MAX_STEPS)
+        return error_layer(error, MODEL_RULE_PACE, layer,
+                           "more than %u steps are needed for one to come out", (unsigned)MODEL_MAX_STEPS);
+    if (least > model->info.least_steps)
+        model->info.least_steps = (size_t)least;
+    return LSTM_OK;
+}
+
 /* ---- layers --------------------------------------------------------------- */
 
 static lstm_status check_layer(struct lstm_model *model, uint32_t index, lstm_error *error)
@@ -48,7 +97,8 @@ static lstm_status check_layer(struct lstm_model *model, uint32_t index, lstm_er
         }
         return LSTM_E_FORMAT;
     }
-    return layer->type->check(model, layer, error);
+    const lstm_status status = layer->type->check(model, layer, error);
+    return status != LSTM_OK ? status : find_pace(model, layer, error);
 }
 
 /* Each direction's h and c have fixed places in the stream, one after the other. */
@@ -81,6 +131,23 @@ static lstm_status check_layers(struct lstm_model *model, lstm_error *error)
             return status;
     }
     return LSTM_OK;
+}
+
+/* The reader knows nothing of paces. */
+static lstm_status check_reference(const struct lstm_model *model, lstm_error *error)
+{
+    struct model_tensor in, out;
+    if (model->view.reference_input == MODEL_NONE)
+        return LSTM_OK;
+    model_get_tensor(&model->view, model->view.reference_input, &in);
+    model_get_tensor(&model->view, model->view.reference_output, &out);
+    const size_t frames = lstm_model_get_output_steps(model, in.dims[0]);
+    if (out.dims[0] == frames)
+        return LSTM_OK;
+    const struct layer *last = &model->layers[model->view.output ? model->view.output - 1 : 0];
+    return error_layer(error, MODEL_RULE_REFERENCE, last,
+                       "the reference output has %u steps, expected %zu for %u of the input",
+                       (unsigned)out.dims[0], frames, (unsigned)in.dims[0]);
 }
 
 static void fill_info(struct lstm_model *model)
@@ -118,11 +185,17 @@ static lstm_status open_view(struct lstm_model *model, const void *bytes, size_t
     const size_t n = model->view.n_layers;
     model->layers = calloc(n ? n : 1, sizeof *model->layers);
     model->values = calloc(n + 1, sizeof *model->values);
-    if (!model->layers || !model->values)
+    model->pace_of = calloc(n + 1, sizeof *model->pace_of);
+    model->paces = calloc(n + 1, sizeof *model->paces);
+    if (!model->layers || !model->values || !model->pace_of || !model->paces)
         return error_nomem(error);
+    model->n_paces = 1;
+    model->info.least_steps = 1;
     lstm_status status = check_layers(model, error);
     if (status == LSTM_OK)
         status = place_states(model, error);
+    if (status == LSTM_OK)
+        status = check_reference(model, error);
     if (status != LSTM_OK)
         return status;
     fill_info(model);
@@ -191,10 +264,20 @@ void lstm_model_close(lstm_model *model)
     memory_free(model->copy);
     free(model->layers);
     free(model->values);
+    free(model->pace_of);
+    free(model->paces);
     free(model);
 }
 
 /* ---- questions --------------------------------------------------------------- */
+
+size_t lstm_model_get_output_steps(const lstm_model *model, size_t steps)
+{
+    if (steps < model->info.least_steps)
+        return 0;
+    const uint32_t output = model->view.output;
+    return model->values[output].once ? 1 : steps_of(model, model->pace_of[output], steps);
+}
 
 const lstm_model_info *lstm_model_get_info(const lstm_model *model)
 {

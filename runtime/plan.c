@@ -170,6 +170,7 @@ static bool place_values(struct lstm_plan *plan)
         struct value_place *place = &plan->values[v];
         place->size = model->values[v].size;
         place->once = model->values[v].once;
+        place->pace = model->pace_of[v];
         place->user = v == 0 || v == plan->output;
         plan->any_once |= place->once;
         if (!place->user)
@@ -296,6 +297,7 @@ static lstm_status build_ops(struct lstm_plan *plan, lstm_error *error)
         op->run = op->layer->type->run;
         op->reducer = op->layer->type->family == LAYER_REDUCER;
         op->once = op->layer->out.once;
+        op->pace = plan->model->pace_of[op->layer->spec.inputs[0]];
         op->kept = plan->n_ops + 1 + plan->n_kept;
         plan->n_kept += op->layer->type->kept > 0;
         op->each_block = op->reducer || !op->once;
@@ -307,6 +309,10 @@ static lstm_status build_ops(struct lstm_plan *plan, lstm_error *error)
         if (status != LSTM_OK)
             return status;
         op->packed_bytes = plan->packed_bytes - before;
+        if (op->pace) {
+            op->paced_run = op->run;
+            op->run = exec_run_paced;
+        }
         if (plan->model->file.bytes) /* the packed copy is what runs from here on */
             mapfile_release(&plan->model->file);
     }

@@ -70,6 +70,8 @@ struct plan_op {
     uint32_t output;  /* value it makes: layer index + 1 */
     uint32_t kept;    /* value beyond the layers': what a reducer keeps for its items */
     void (*run)(const struct plan_op *op, struct exec *exec); /* the layer type's */
+    void (*paced_run)(const struct plan_op *op, struct exec *exec); /* what exec_run_paced runs */
+    uint32_t pace;      /* of its inputs, see model.h */
     bool reducer, once; /* its family; its result is there once a run */
     bool each_block;    /* it runs for each block of time, else at the end */
     size_t prepared;    /* bytes before its own in a thread's prepared memory */
@@ -89,6 +91,7 @@ struct plan_op {
 struct value_place {
     size_t size;    /* floats of a row */
     bool once;
+    uint32_t pace;  /* of the model: how many rows a run has */
     bool user;      /* the caller's memory: model input, model output */
     uint32_t slot;  /* else: buffer of this number */
     uint32_t last_use; /* last op that reads it, or the one after that which makes it */

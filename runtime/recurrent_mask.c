@@ -45,7 +45,6 @@ static void take(const struct section *section, const struct plan_op *op, struct
             }
         item->steps = n - item->row;
     }
-    taken->n_rows = n;
     sort_by_steps(taken->items, taken->n_active);
     while (taken->n_active && !taken->items[taken->n_active - 1].steps)
         taken->n_active--;

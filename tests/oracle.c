@@ -319,9 +319,12 @@ static frame_function *frame_function_of(uint32_t type)
     }
 }
 
-static size_t frames_of(const struct model_value *value, size_t steps)
+/* Frames of a layer's output in a run, from those of its first input. */
+static size_t frames_of(const struct oracle_layer *l, size_t in)
 {
-    return value->once ? 1 : steps;
+    if (l->out.once)
+        return 1;
+    return l->layer.type == MODEL_TEMPORAL_CONV ? oracle_temporal_frames(l, in) : in;
 }
 
 static void run_frames(struct oracle *o, const struct oracle_layer *l, double *const *values,
@@ -336,12 +339,11 @@ static void run_frames(struct oracle *o, const struct oracle_layer *l, double *c
     }
 }
 
-static void run_layer(struct oracle *o, struct oracle_layer *l, double *const *values, size_t steps,
-                      double *out)
+static void run_layer(struct oracle *o, struct oracle_layer *l, double *const *values,
+                      size_t in_frames, double *out)
 {
     const double *in = values[l->layer.inputs[0]];
     const double *second = l->layer.n_inputs > 1 ? values[l->layer.inputs[1]] : NULL;
-    size_t in_frames = frames_of(&l->in[0], steps);
     switch (l->layer.type) {
     case MODEL_LSTM:
     case MODEL_GRU:
@@ -363,24 +365,38 @@ void oracle_run(struct oracle *o, const float *input, size_t steps, double *outp
     if (steps == 0)
         return;
     double **values = oracle_alloc(o->n_layers + 1, sizeof *values);
+    size_t *frames = oracle_alloc(o->n_layers + 1, sizeof *frames);
+    frames[0] = steps;
     values[0] = oracle_alloc(steps * o->input.size, sizeof(double));
     for (size_t j = 0; j < steps * o->input.size; j++)
         values[0][j] = input[j];
     for (uint32_t i = 0; i < o->n_layers; i++) {
         struct oracle_layer *l = &o->layers[i];
-        values[i + 1] = oracle_alloc(frames_of(&l->out, steps) * l->out.size, sizeof(double));
-        run_layer(o, l, values, steps, values[i + 1]);
+        const size_t in = frames[l->layer.inputs[0]];
+        frames[i + 1] = frames_of(l, in);
+        values[i + 1] = oracle_alloc(frames[i + 1] * l->out.size, sizeof(double));
+        run_layer(o, l, values, in, values[i + 1]);
     }
     memcpy(output, values[o->view->output],
-           oracle_output_frames(o, steps) * o->output.size * sizeof *output);
+           frames[o->view->output] * o->output.size * sizeof *output);
     for (uint32_t i = 0; i <= o->n_layers; i++)
         free(values[i]);
     free(values);
+    free(frames);
 }
 
 size_t oracle_output_frames(const struct oracle *o, size_t steps)
 {
-    return steps ? frames_of(&o->output, steps) : 0;
+    size_t frames = steps;
+    const struct oracle_layer *l;
+    uint32_t value = o->view->output, chain[MODEL_MAX_LAYERS], n = 0;
+    for (; value; value = l->layer.inputs[0]) {
+        l = &o->layers[value - 1];
+        chain[n++] = value - 1;
+    }
+    while (n && steps)
+        frames = frames_of(&o->layers[chain[--n]], frames);
+    return frames;
 }
 
 size_t oracle_output_size(const struct oracle *o)

@@ -101,13 +101,26 @@ void oracle_transpose(struct oracle *o, const struct oracle_layer *l, const doub
 
 /* ---- over time ------------------------------------------------------------------ */
 
+static size_t reach_of(const struct oracle_layer *l)
+{
+    return (size_t)l->layer.params[MODEL_CONV_DILATION] * (l->shapes[0].dims[1] - 1);
+}
+
+size_t oracle_temporal_frames(const struct oracle_layer *l, size_t frames)
+{
+    const uint32_t *words = l->layer.params;
+    size_t padded = words[MODEL_CONV_PAD_BEFORE] + frames + words[MODEL_CONV_PAD_AFTER], reach = reach_of(l);
+    return padded <= reach ? 0 : (padded - reach - 1) / words[MODEL_CONV_STRIDE] + 1;
+}
+
 static size_t history_of(const struct oracle_layer *l)
 {
     const uint32_t *words = l->layer.params;
     if (l->layer.type == MODEL_DELAY)
         return words[0];
     if (l->layer.type != MODEL_TEMPORAL_CONV || words[MODEL_CONV_PAD_AFTER] ||
-        words[MODEL_CONV_PADDING] != MODEL_PAD_ZEROS)
+        words[MODEL_CONV_PADDING] != MODEL_PAD_ZEROS || words[MODEL_CONV_STRIDE] != 1 ||
+        words[MODEL_CONV_PAD_BEFORE] != reach_of(l))
         return 0;
     return words[MODEL_CONV_PAD_BEFORE];
 }
@@ -139,7 +152,7 @@ void oracle_run_temporal(struct oracle *o, struct oracle_layer *l, const double 
 {
     struct padded x = l->n_cells ? with_history(l, in, frames)
                                  : pad(in, frames, l->in[0].size, l->layer.params);
-    for (size_t t = 0; t < frames; t++)
+    for (size_t t = 0, n = oracle_temporal_frames(l, frames); t < n; t++)
         one_position(o, l, &x, t, out + t * l->out.size);
     free(x.frames);
 }

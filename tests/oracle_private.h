@@ -63,6 +63,8 @@ void oracle_transpose(struct oracle *oracle, const struct oracle_layer *layer,
 
 /* … and layers over time. A history is the h of a cell. */
 void oracle_load_history(struct oracle_layer *layer);
+/* Frames that a convolution over time makes of `frames`. */
+size_t oracle_temporal_frames(const struct oracle_layer *layer, size_t frames);
 void oracle_run_temporal(struct oracle *oracle, struct oracle_layer *layer, const double *in,
                          size_t frames, double *out);
 void oracle_run_delay(struct oracle_layer *layer, const double *in, size_t frames, double *out);

@@ -54,7 +54,7 @@ lstm_stream *session_stream(const struct session *s)
 
 size_t session_frames(const struct session *s, size_t steps)
 {
-    return s->once ? steps > 0 : steps;
+    return lstm_model_get_output_steps(s->model, steps);
 }
 
 static void copy_states(const struct session *s, lstm_stream *stream, float *row, int set)

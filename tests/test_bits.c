@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "tests/session.h"
+#include "tests/tolerance.h"
 
 enum { MAX_ITEMS = 33 };
 
@@ -17,8 +18,7 @@ enum { MAX_ITEMS = 33 };
 struct batch {
     struct test_model model;
     size_t n, n_in, n_out, n_states;
-    int once;
-    size_t steps[MAX_ITEMS];
+    size_t steps[MAX_ITEMS], frames[MAX_ITEMS]; /* of input and output */
     float *input[MAX_ITEMS], *output[MAX_ITEMS], *states[MAX_ITEMS];
 };
 
@@ -48,12 +48,14 @@ static struct batch batch_make(struct test_model model, uint64_t seed, size_t n,
     struct rng rng = {seed};
     lstm_plan_options options = options_of("scalar", 1, 1, most_steps);
     struct session s = session_open(&model, &options, 1, most_steps);
-    b.n_in = s.n_in, b.n_out = s.n_out, b.n_states = s.n_states, b.once = s.once;
+    b.n_in = s.n_in, b.n_out = s.n_out, b.n_states = s.n_states;
+    const size_t least = lstm_model_get_info(s.model)->least_steps;
     for (size_t i = 0; i < n; i++) {
         lstm_stream *stream = session_stream(&s);
-        b.steps[i] = rng_chance(&rng, 20) ? 0 : 1 + rng_below(&rng, (uint32_t)most_steps);
+        b.steps[i] = rng_chance(&rng, 20) ? 0 : least + rng_below(&rng, (uint32_t)(most_steps + 1 - least));
+        b.frames[i] = session_frames(&s, b.steps[i]);
         b.input[i] = test_floats(b.steps[i] * b.n_in);
-        b.output[i] = test_floats(session_frames(&s, b.steps[i]) * b.n_out);
+        b.output[i] = test_floats(b.frames[i] * b.n_out);
         b.states[i] = test_floats(b.n_states);
         random_input(&rng, &model, b.steps[i], b.input[i]);
         session_run(&s, stream, b.input[i], b.steps[i], b.output[i]);
@@ -82,15 +84,10 @@ static size_t most_steps_of(const struct batch *b)
     return most;
 }
 
-static size_t frames_of(const struct batch *b, size_t steps)
-{
-    return b->once ? steps > 0 : steps;
-}
-
 static void compare_item(const struct batch *b, size_t item, const float *output,
                          const float *states, const char *how)
 {
-    size_t where = 0, n = frames_of(b, b->steps[item]) * b->n_out;
+    size_t where = 0, n = b->frames[item] * b->n_out;
     cr_assert(test_same_bits(output, b->output[item], n, &where),
               "%s: %s: item %zu: output %zu is %a, the reference has %a", b->model.text, how, item,
               where, (double)output[where], (double)b->output[item][where]);
@@ -109,7 +106,7 @@ static void check_batch(const struct batch *b, const lstm_plan_options *options,
     for (size_t i = 0; i < n; i++) {
         size_t from = order[i];
         items[i] = (lstm_item){.stream = session_stream(&s), .input = b->input[from],
-                               .output = test_floats(frames_of(b, b->steps[from]) * b->n_out),
+                               .output = test_floats(b->frames[from] * b->n_out),
                                .steps = b->steps[from]};
     }
     session_run_items(&s, items, n);
@@ -238,6 +235,70 @@ Test(bits, forced_threads)
                 check_rotated(&b, &options, b.n, 0);
                 isa = next_isa(&b.model, isa + 1);
                 isa = test_isa_names[isa] ? isa : next_isa(&b.model, 0);
+            }
+        batch_free(&b);
+    }
+}
+
+/* Convolutions over time that leave fewer steps, with layers of every family behind them. */
+static struct test_model paced_model(uint64_t seed)
+{
+    struct rng rng = {seed};
+    struct model_builder *builder = model_builder_create();
+    const uint32_t width = 6, reducers[] = {MODEL_LAST, MODEL_MEAN, MODEL_MAX, MODEL_FIRST};
+    const struct conv_spec first = {.out = 9, .taps = 3, .stride = 2, .before = 1, .after = seed % 2},
+                           second = {.out = 9, .taps = 2, .stride = 1 + (uint32_t)seed % 3},
+                           causal = {.out = 9, .taps = 4, .before = 3};
+    struct rnn_spec rnn = {.type = MODEL_LSTM, .hidden = 11, .direction = seed % 3, .bias = true};
+    model_set_input(builder, NULL, 1, &width);
+    uint32_t value = build_dense(builder, &rng, 0, 8, MODEL_ACT_TANH, true);
+    value = build_conv(builder, &rng, value, MODEL_TEMPORAL_CONV, &first);
+    uint32_t gate = build_dense(builder, &rng, value, 1, MODEL_ACT_IDENTITY, true);
+    rnn.mask = seed % 2 ? build_mask(builder, build_activation(builder, gate, MODEL_ACT_RELU, 0, 0), 0) : 0;
+    uint32_t deep = build_recurrent(builder, &rng, value, &rnn);
+    deep = build_dense(builder, &rng, deep, 9, MODEL_ACT_TANH, true);
+    deep = build_conv(builder, &rng, deep, MODEL_TEMPORAL_CONV, &causal);
+    value = build_combine(builder, MODEL_ADD, (uint32_t[]){value, deep}, 2, 0);
+    value = build_conv(builder, &rng, build_reverse(builder, value), MODEL_TEMPORAL_CONV, &second);
+    rnn = (struct rnn_spec){.type = MODEL_GRU, .hidden = 7, .bias = true, .reset_after = true};
+    value = build_recurrent(builder, &rng, value, &rnn);
+    if (seed % 5 == 4)
+        value = build_attention(builder, value, build_dense(builder, &rng, value, 1, 0, true));
+    else if (seed % 2)
+        value = build_pooling(builder, value, reducers[seed / 2 % 4]);
+    build_dense(builder, &rng, value, 3, MODEL_ACT_IDENTITY, true);
+    return test_model_finish(builder, "other numbers of steps");
+}
+
+static void check_oracle(const struct batch *b)
+{
+    struct model_view view;
+    struct format_error error;
+    char text[200];
+    double worst = 0;
+    cr_assert(model_read(b->model.bytes, b->model.n_bytes, &view, &error), "%s", error.text);
+    struct oracle *oracle = oracle_create(&view);
+    for (size_t i = 0; i < b->n; i++) {
+        if (!b->steps[i])
+            continue;
+        oracle_reset(oracle);
+        struct reference r = reference_make(oracle, b->input[i], b->steps[i]);
+        cr_assert_eq(r.frames, b->frames[i]);
+        cr_assert(reference_check_output(&r, b->output[i], &worst, text, sizeof text), "%s", text);
+        reference_free(&r);
+    }
+    oracle_destroy(oracle);
+}
+
+Test(bits, other_numbers_of_steps)
+{
+    for (uint64_t seed = 0; seed < test_rounds(30); seed++) {
+        struct batch b = batch_make(paced_model(seed), seed, 1 + seed % 7, 20);
+        check_oracle(&b);
+        for (size_t i = next_isa(&b.model, 0); test_isa_names[i]; i = next_isa(&b.model, i + 1))
+            for (uint32_t threads = 1; threads <= 3; threads++) {
+                lstm_plan_options options = forced_options(&b.model, test_isa_names[i], seed % 2, threads);
+                check_rotated(&b, &options, b.n, seed % b.n);
             }
         batch_free(&b);
     }

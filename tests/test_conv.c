@@ -27,7 +27,7 @@ struct trial {
     struct model_view view;
     struct model_value in, out;
     const float *w, *bias;
-    size_t steps[ITEMS];
+    size_t steps[ITEMS], made[ITEMS]; /* of input and output */
     float *input[ITEMS], *expected[ITEMS];
 };
 
@@ -94,6 +94,24 @@ static void expected_run(const struct trial *t, const float *frames, long n, siz
 
 /* ---- trials -------------------------------------------------------------------------- */
 
+static size_t reach_of(const struct shape *shape)
+{
+    return (shape->conv.dilation ? shape->conv.dilation : 1) * (shape->conv.taps - 1);
+}
+
+/* Fewest steps that give one over time. */
+static size_t least_steps(const struct shape *shape)
+{
+    const size_t padding = shape->conv.before + shape->conv.after;
+    return shape->length || padding >= reach_of(shape) ? 1 : 1 + reach_of(shape) - padding;
+}
+
+static size_t made_of(const struct shape *shape, size_t steps)
+{
+    const size_t padded = steps + shape->conv.before + shape->conv.after;
+    return shape->length ? steps : (padded - reach_of(shape) - 1) / shape->conv.stride + 1;
+}
+
 static void trial_begin(struct trial *t, const struct shape *shape, uint64_t seed)
 {
     char text[160];
@@ -125,12 +143,14 @@ static void trial_begin(struct trial *t, const struct shape *shape, uint64_t see
         t->bias = tensor.data;
     }
     for (size_t i = 0; i < ITEMS; i++) {
-        t->steps[i] = i ? 1 + rng_below(&rng, MOST_STEPS - 1) : MOST_STEPS;
+        const size_t least = least_steps(shape);
+        t->steps[i] = i ? least + rng_below(&rng, (uint32_t)(MOST_STEPS - least)) : MOST_STEPS;
+        t->made[i] = made_of(&t->shape, t->steps[i]);
         t->input[i] = test_floats(t->steps[i] * t->in.size);
         t->expected[i] = test_floats(t->steps[i] * t->out.size);
         rng_fill(&rng, 1, t->input[i], t->steps[i] * t->in.size);
         if (!shape->length)
-            expected_run(t, t->input[i], (long)t->steps[i], t->steps[i], t->expected[i]);
+            expected_run(t, t->input[i], (long)t->steps[i], t->made[i], t->expected[i]);
         for (size_t s = 0; shape->length && s < t->steps[i]; s++)
             expected_run(t, t->input[i] + s * t->in.size, shape->length, t->out.dims[0],
                          t->expected[i] + s * t->out.size);
@@ -149,7 +169,7 @@ static void trial_end(struct trial *t)
 static void expect_rows(const struct trial *t, size_t item, const float *output, size_t stride,
                         const char *how)
 {
-    for (size_t s = 0; s < t->steps[item]; s++) {
+    for (size_t s = 0; s < t->made[item]; s++) {
         size_t where = 0;
         const float *want = t->expected[item] + s * t->out.size, *got = output + s * stride;
         cr_assert(test_same_bits(got, want, t->out.size, &where),
@@ -179,6 +199,8 @@ static void run_trial(const struct trial *t, const lstm_plan_options *options, s
     char how[120];
     struct session s = session_open(&t->model, options, ITEMS, MOST_STEPS);
     const int whole = !lstm_model_get_info(s.model)->streams;
+    for (size_t i = 0; i < ITEMS; i++)
+        cr_assert_eq(lstm_model_get_output_steps(s.model, t->steps[i]), t->made[i], "%s", t->model.text);
     const size_t in_stride = t->in.size + (piece % 2 ? GAP : 0), out_stride = t->out.size + GAP;
     lstm_item items[ITEMS] = {{0}};
     float *input[ITEMS], *output[ITEMS];
@@ -289,6 +311,46 @@ Test(conv, over_time_of_whole_runs)
     };
     for (size_t i = 0; i < test_rounds(sizeof shapes / sizeof *shapes); i++)
         try_shape(&shapes[i], i + 40);
+}
+
+/* Fewer steps come out than went in. */
+Test(conv, over_time_with_other_steps)
+{
+    static const struct shape shapes[] = {
+        {0, 4, {.out = 5, .taps = 3, .bias = true}},
+        {0, 4, {.out = 5, .taps = 2, .stride = 2, .bias = true}},
+        {0, 6, {.out = 70, .taps = 4, .stride = 3, .before = 1, .after = 1, .padding = MODEL_PAD_REFLECT}},
+        {0, 5, {.out = 3, .taps = 5, .dilation = 2, .stride = 2, .before = 4, .groups = 1, .bias = true}},
+        {0, 9, {.out = 9, .taps = 4, .stride = 4, .groups = 9, .after = 2, .padding = MODEL_PAD_EDGE}},
+        {0, 3, {.out = 8, .taps = 1, .stride = 5, .bias = true, .act = MODEL_ACT_RELU}},
+        {0, 2, {.out = 4, .taps = 3, .stride = 50, .before = 2}},
+    };
+    for (size_t i = 0; i < test_rounds(sizeof shapes / sizeof *shapes); i++)
+        try_shape(&shapes[i], i + 60);
+}
+
+Test(conv, too_few_steps_are_refused)
+{
+    struct rng rng = {5};
+    const struct conv_spec conv = {.out = 2, .taps = 4, .stride = 3, .bias = true};
+    struct model_builder *builder = model_builder_create();
+    const uint32_t width = 3;
+    float input[7 * 3] = {1}, output[2 * 2];
+    model_set_input(builder, NULL, 1, &width);
+    build_conv(builder, &rng, 0, MODEL_TEMPORAL_CONV, &conv);
+    struct test_model model = test_model_finish(builder, "four taps");
+    struct session s = session_open(&model, NULL, 1, 7);
+    lstm_item item = {.stream = session_stream(&s), .input = input, .output = output};
+    cr_assert_eq(lstm_model_get_info(s.model)->least_steps, 4);
+    static const size_t made[] = {0, 0, 0, 0, 1, 1, 1, 2};
+    for (item.steps = 0; item.steps < 8; item.steps++) {
+        cr_assert_eq(lstm_model_get_output_steps(s.model, item.steps), made[item.steps]);
+        cr_assert_eq(lstm_run(s.plan, s.workspace, &item, 1),
+                     item.steps && item.steps < 4 ? LSTM_E_ARG : LSTM_OK, "%zu steps", item.steps);
+    }
+    lstm_stream_destroy(item.stream);
+    session_close(&s);
+    test_model_free(&model);
 }
 
 /* Far taps of a hostile file cost neither time nor memory. */

@@ -464,8 +464,8 @@ Test(model_file, refused_metadata_and_whole)
     model_set_output(builder, 1);
     expect_refused(builder, 21, "output that is not there yet");
     builder = create_with_input();
-    model_set_reference(builder, 2, (float[]){ 0, 0, 0, 0, 0, 0 }, 1, (float[]){ 0, 0, 0 });
-    expect_refused(builder, 38, "reference output of other steps");
+    model_set_reference(builder, 2, (float[]){ 0, 0, 0, 0, 0, 0 }, 0, (float[]){ 0, 0, 0 });
+    expect_refused(builder, 38, "reference output of no steps");
     builder = create();
     model_set_reference(builder, 1, (float[]){ 0 }, 1, (float[]){ 0 });
     expect_refused(builder, 38, "reference before the input");

@@ -178,7 +178,7 @@ static size_t choose_steps(const struct session *session, size_t items, size_t s
     const double seconds_a_run = 0.02;
     while (steps > 64 && 1e-9 * lstm_plan_get_estimate_ns(session->plan, items, steps) > seconds_a_run)
         steps /= 2;
-    return steps;
+    return steps < session->info->least_steps ? session->info->least_steps : steps;
 }
 
 /* Numbers in [-1, 1); zeros for a model that takes whole numbers only. */
@@ -197,7 +197,7 @@ static void fill_input(struct measuring *all)
 static bool make_runs(struct measuring *all)
 {
     const lstm_model_info *info = all->session->info;
-    const size_t frames_out = info->output_once ? 1 : all->steps;
+    const size_t frames_out = lstm_model_get_output_steps(all->session->model, all->steps);
     all->input = frames_allocate("the input", all->items, all->steps, info->input.size);
     if (all->input)
         all->output = frames_allocate("the output", all->items, frames_out, info->output.size);

@@ -132,7 +132,7 @@ bool reference_of_model(const lstm_model *model, const char *name, struct refere
         return complain("%s: no reference vectors are stored in it; give --verify a .npz file, or convert "
                         "with --keep-reference", name);
     if (copy_frames(input, steps, info->input.size, &out->input) &&
-        copy_frames(output, info->output_once ? 1 : steps, info->output.size, &out->output))
+        copy_frames(output, lstm_model_get_output_steps(model, steps), info->output.size, &out->output))
         return true;
     reference_free(out);
     return complain("%s: out of memory", name);

@@ -122,7 +122,9 @@ static bool open_sink(const struct session *session, struct sink *sink, size_t s
         .batch = session->source.batch,
         .once = session->info->output_once,
         .items = session->items,
-        .steps = session->info->output_once ? 1 : steps,
+        .steps = session->info->output_once ? 1
+                 : steps == SINK_UNKNOWN     ? steps
+                                             : lstm_model_get_output_steps(session->model, steps),
         .rate = lstm_model_find_metadata(session->model, "sample_rate"),
         .labels = fitting_labels(session),
         .flush = session_is_live(session),
@@ -235,7 +237,7 @@ bool run_whole(struct session *session, const float *input, float *output, size_
                void *context)
 {
     size_t in = session->info->input.size, out = session->info->output.size;
-    size_t frames_out = session->info->output_once ? 1 : steps;
+    size_t frames_out = lstm_model_get_output_steps(session->model, steps);
     lstm_item *items = calloc(session->items, sizeof *items);
     bool ok = items || complain("out of memory for %zu items", session->items);
     for (size_t done = 0, n; ok && done < steps; done += n) {
@@ -284,7 +286,7 @@ static bool at_once(struct session *session, struct sink *sink, struct total *to
 {
     struct whole whole = {0};
     float *output = NULL, *input = frames_read_all(session, &whole.steps);
-    size_t frames = session->info->output_once ? 1 : whole.steps;
+    size_t frames = lstm_model_get_output_steps(session->model, whole.steps);
     bool ok = input != NULL;
     if (ok) {
         output = frames_allocate("the output", session->items, frames, session->info->output.size);

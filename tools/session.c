@@ -164,6 +164,9 @@ bool session_make_streams(struct session *session)
 bool session_make_workspace(struct session *session, size_t steps)
 {
     lstm_error error;
+    if (steps && steps < session->info->least_steps)
+        return complain("%s: %zu step%s, but the model needs at least %zu in a run", session->source.name,
+                        steps, steps == 1 ? "" : "s", session->info->least_steps);
     lstm_workspace_destroy(session->workspace);
     lstm_status status =
         lstm_workspace_create(session->plan, session->items, steps, &session->workspace, &error);

@@ -116,7 +116,7 @@ static bool time_input(struct session *session, const float *input, size_t steps
 {
     struct samples samples = {.runs = malloc(MAX_RUNS * sizeof(double)),
                               .steps = malloc(MAX_CALLS * sizeof(double))};
-    size_t frames = session->info->output_once ? 1 : steps;
+    size_t frames = lstm_model_get_output_steps(session->model, steps);
     float *output = frames_allocate("the output", session->items, frames, session->info->output.size);
     bool ok = output && session_make_workspace(session, steps < session->chunk ? steps : session->chunk);
     if (ok && (!samples.runs || !samples.steps))

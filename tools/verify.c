@@ -69,7 +69,10 @@ bool verify_shapes(const lstm_model *model, const char *name, const struct refer
     lstm_error error;
     if (!input_shape(info, reference, out))
         return false;
-    out->output_steps = info->output_once ? 1 : out->steps;
+    if (out->steps < info->least_steps)
+        return complain("%s: input of %zu steps, but %s needs at least %zu", reference->name, out->steps,
+                        name, info->least_steps);
+    out->output_steps = lstm_model_get_output_steps(model, out->steps);
     if (!output_shape(info, reference, out))
         return false;
     if (lstm_model_check_input(model, reference->input.data, out->items * out->steps, &error) != LSTM_OK)

@@ -30,9 +30,10 @@ struct result {
     float *output, *states;
 };
 
-static struct result result_make(const lstm_model_info *info)
+static struct result result_make(const lstm_model *model)
 {
-    struct result r = {.n_output = info->output_once ? info->output.size : STEPS * info->output.size,
+    const lstm_model_info *info = lstm_model_get_info(model);
+    struct result r = {.n_output = lstm_model_get_output_steps(model, STEPS) * info->output.size,
                        .n_states = info->state_floats};
     r.output = test_floats(r.n_output);
     r.states = test_floats(r.n_states);
@@ -56,7 +57,7 @@ static bool small_enough(const lstm_model *model)
 {
     const lstm_model_info *info = lstm_model_get_info(model);
     lstm_layer_info layer;
-    if (info->n_layers > 64 || info->input.size > MAX_FLOATS || info->state_floats > MAX_FLOATS ||
+    if (info->least_steps > STEPS || info->n_layers > 64 || info->input.size > MAX_FLOATS || info->state_floats > MAX_FLOATS ||
         info->flops_per_step > MAX_FLOPS)
         return false;
     for (uint32_t i = 0; i < info->n_layers; i++) {
@@ -103,7 +104,7 @@ static void check_isa(const struct test_model *source, const char *isa, const fl
     options.isa = isa;
     struct session s = session_open(source, &options, ITEMS, STEPS);
     const lstm_model_info *info = lstm_model_get_info(s.model);
-    struct result results[ITEMS] = {result_make(info), result_make(info)};
+    struct result results[ITEMS] = {result_make(s.model), result_make(s.model)};
     run_batch(&s, input, results);
     demand_same(&results[0], expected, isa);
     demand_same(&results[1], expected, isa);
@@ -121,7 +122,7 @@ static void check_runs(const struct test_model *source, const lstm_model *model)
     const lstm_model_info *info = lstm_model_get_info(model);
     float *input = test_floats(STEPS * info->input.size);
     fill_input(input, STEPS * info->input.size);
-    struct result expected[ITEMS] = {result_make(info), result_make(info)};
+    struct result expected[ITEMS] = {result_make(model), result_make(model)};
     lstm_plan_options options = LSTM_PLAN_OPTIONS_INIT;
     options.isa = "scalar";
     struct session s = session_open(source, &options, ITEMS, STEPS);

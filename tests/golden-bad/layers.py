@@ -58,6 +58,7 @@ BEFORE = {
     "once": ("last", {"shape": [WIDTH], "once": True}),
     "matrix": ("reshape", {"shape": [2, 2]}),
     "number": ("slice", {"shape": [1], "words": {2: 1, 3: 1}}),
+    "fewer": ("temporal_conv", {"shape": [WIDTH], "words": {0: 2, 1: 1, 5: 1}}),
     "late": ("delay", {"shape": [WIDTH], "words": {0: 1 << 21}}),
 }
 
@@ -73,6 +74,8 @@ def layer_file(kind, words=None, slots=None, n_slots=None, before=None, **change
     before = before or usually
     if before:
         first, fields = BEFORE[before]
+        if before == "fewer":
+            fields = {**fields, "tensors": [model.tensor(filled([WIDTH, 1, WIDTH])), None]}
         model.layer(first, [0], **fields)
     layer["tensors"] = [None if dims is None else model.tensor(filled(dims))
                         for _, dims in sorted(shapes.items())[:n_slots]]
@@ -254,6 +257,12 @@ FILES.update({
     "F67-delay-all-ones": layer_file("delay", words={0: mf.NONE}),
     "F67-two-histories": layer_file("delay", before="late", inputs=[1], words={0: (1 << 21) + 1}),
     "F67-far-taps": layer_file("temporal_conv", words={1: 1 << 22, 2: 1 << 23}),
+    "good-temporal-fewer": layer_file("temporal_conv", before="fewer", inputs=[1], words={0: 3, 2: 1}),
+    "good-temporal-least": layer_file("temporal_conv", words={1: (1 << 23) - 1, 2: 0, 3: 0}),
+    "F68-add-other-steps": layer_file("add", before="fewer", inputs=[0, 1]),
+    "F68-too-many-steps": layer_file("temporal_conv", words={1: 1 << 23, 2: 0, 3: 0}),
+    "F68-too-many-together": layer_file("temporal_conv", before="fewer", inputs=[1],
+                                        words={1: 1 << 22, 2: 0, 3: 0}),
     "F127-stride-0": layer_file("conv1d", words={0: 0}),
     "F127-dilation-0": layer_file("conv1d", words={1: 0}),
     "F127-padding-3": layer_file("conv1d", words={4: 3}),
@@ -265,11 +274,10 @@ FILES.update({
     "F129-twice": layer_file("transpose", words={1: 1}),
     "F129-beyond-rank": layer_file("transpose", words={0: 2}),
     "F129-all-ones": layer_file("transpose", words={1: mf.NONE}),
-    "F152-stride": layer_file("temporal_conv", words={0: 2}),
+    "F152-stride-0": layer_file("temporal_conv", words={0: 0}),
     "F152-dilation-0": layer_file("temporal_conv", words={1: 0}),
     "F152-padding-3": layer_file("temporal_conv", words={4: 3}),
     "F152-groups": layer_file("temporal_conv", words={5: 2}),
-    "F152-too-little-before": layer_file("temporal_conv", words={2: 3}),
     "F152-too-much-after": layer_file("temporal_conv", words={3: 1}),
     "F152-all-ones": layer_file("temporal_conv", words={2: mf.NONE, 3: mf.NONE}),
     "F155-no-steps": layer_file("delay", words={0: 0}),

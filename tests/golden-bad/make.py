@@ -124,6 +124,13 @@ def reference_dims(which, dims):
     return change
 
 
+def other_steps():
+    model = good_model()
+    model.metadata = {}
+    model.reference([[1, 2, 3], [4, 5, 6]], [[0.25], [0.75], [0.5]])
+    return model.bytes()
+
+
 def no_tensors_but_data():
     model = mf.Model(input=[3])
     model.layer("activation", [0], shape=[3], words={0: 2})
@@ -235,7 +242,8 @@ FILES = {
     "F37-both-used": changed(late_reference),
     "F38-rank": changed(reference_dims(3, [2, 3, 1])),
     "F38-input-size": changed(reference_dims(3, [3, 2])),
-    "F38-output-steps": changed(reference_dims(4, [1, 2])),
+    "F38-output-size": changed(reference_dims(4, [1, 2])),
+    "F69-output-steps": other_steps(),
     "F38-once-steps": set_field("values", 2, 12, 1),
     "F39-weights": patched(PLACE["data"], b"\1", seal=False),
     "F39-padding": patched(len(GOOD) - 1, b"\1", seal=False),

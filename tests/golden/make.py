@@ -75,12 +75,12 @@ class Maker:
         return self.put("conv1d", [value], [positions, out], tensors=[weights, self.tensor(0.3, out)],
                         words=model_file.conv_words(**words))
 
-    def temporal(self, value, out, taps, dilation=1, after=0, groups=1, **words):
+    def temporal(self, value, out, taps, dilation=1, after=0, groups=1, stride=1, before=None, **words):
         channels = self.widths[value]
         weights = self.tensor(1 / math.sqrt(channels), out, taps, channels // groups)
-        before = dilation * (taps - 1) - after
+        before = dilation * (taps - 1) - after if before is None else before
         return self.put("temporal_conv", [value], [out], tensors=[weights, self.tensor(0.3, out)],
-                        words=model_file.conv_words(1, dilation, before, after, groups=groups, **words))
+                        words=model_file.conv_words(stride, dilation, before, after, groups=groups, **words))
 
     def same(self, type, value, **more):
         return self.put(type, [value], [self.widths[value]], once=self.model.values[value]["once"], **more)
@@ -194,6 +194,14 @@ def look_ahead(m):
     m.temporal(m.put("add", [h, back], [6]), 4, 4, after=3, padding=2, dilation=2)
 
 
+def fewer_steps(m):
+    """Convolutions with a stride and without padding; what follows has fewer steps than the input."""
+    h = m.temporal(0, 8, 3, stride=2, before=1, after=1, activation=ACT["tanh"])
+    gate = m.put("mask", [m.dense(h, 1, "relu")], [1])
+    deep = m.recurrent("gru", m.recurrent("lstm", h, 5, BOTH, mask=gate), 8)
+    m.temporal(m.put("add", [h, deep], [8]), 6, 2, before=0)
+
+
 def residual(m):
     h = m.recurrent("lstm", 0, 6)
     joined = m.put("add", [h, 0], [6])
@@ -241,7 +249,7 @@ MODELS = {
     "words": (words, 1, 13, None), "every-activation": (every_activation, 6, 9, 8),
     "frame-layers": (frame_layers, 9, 8, 2), "residual": (residual, 6, 11, 2),
     "spectrogram": (spectrogram, 45, 6, 1), "convolutions": (convolutions, 5, 40, 1),
-    "look-ahead": (look_ahead, 3, 9, 1),
+    "fewer-steps": (fewer_steps, 4, 23, 1), "look-ahead": (look_ahead, 3, 9, 1),
     "tiny-numbers": (tiny_numbers, 3, 10, 1e-8), "huge-numbers": (huge_numbers, 2, 10, 1e6),
     "masked": (masked, 4, 23, 2), "attention": (attention, 3, 29, 2),
 }
