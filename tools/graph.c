@@ -9,7 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_LANES = 24, FREE = UINT32_MAX, SHAPE_TEXT = 48 };
+enum { MAX_LANES = 24, SHAPE_TEXT = 48 };
+
+#define FREE UINT32_MAX
 
 /* What meets in a cell of the drawing. */
 enum { UP = 1, DOWN = 2, LEFT = 4, RIGHT = 8, CROSSING = 16 };
