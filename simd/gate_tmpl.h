@@ -19,6 +19,7 @@ static ALWAYS_INLINE void gate_block(const struct gru_product *p, size_t begin, 
     row_zero(&other, vecs);
     for (size_t j = 0; j < block; j++, w += width) {
         gru_fma(&one, w, vec_set1(x[j]), vecs);
+        KEEP_LOADS_BEHIND;
         if (two)
             gru_fma(&other, w + block * width, vec_set1(x[block + j]), vecs);
     }
