@@ -48,6 +48,7 @@ struct layer {
     struct model_value out;
     uint32_t n_states; /* directions of recurrent layers; 1 for those with a history */
     struct layer_state state[2];
+    uint32_t taps; /* of a convolution */
     bool whole; /* needs the whole sequence in one run (a reverse direction, a look ahead) */
     bool repaces;           /* its output has another number of steps than its input … */
     struct layer_pace pace; /* … and this one */

@@ -29,18 +29,10 @@ static uint32_t channels_out(const struct layer *layer)
     return layer->out.dims[layer->out.rank - 1];
 }
 
-/* K, the taps: known from the weights alone. */
-static uint32_t taps_of(const struct lstm_model *model, const struct layer *layer)
-{
-    struct model_tensor w;
-    model_get_tensor(&model->view, layer->spec.tensors[0], &w);
-    return w.dims[1];
-}
-
 /* Positions from the first tap's to the last one's. */
-static uint64_t reach_of(const struct lstm_model *model, const struct layer *layer)
+static uint64_t reach_of(const struct layer *layer)
 {
-    return (uint64_t)layer->spec.params[MODEL_CONV_DILATION] * (taps_of(model, layer) - 1);
+    return (uint64_t)layer->spec.params[MODEL_CONV_DILATION] * (layer->taps - 1);
 }
 
 /* ---- check -------------------------------------------------------------------- */
@@ -67,19 +59,23 @@ static lstm_status check_words(const struct layer *layer, lstm_error *error)
                                                 words + MODEL_CONV_ACT + 1, error);
 }
 
-static lstm_status check_tensors(const struct lstm_model *model, const struct layer *layer,
+/* How many taps there are is known from the weights alone. */
+static lstm_status check_tensors(const struct lstm_model *model, struct layer *layer,
                                  lstm_error *error)
 {
     const uint32_t out = channels_out(layer);
-    uint32_t dims[3] = {out, 1, channels_in(layer) / layer->spec.params[MODEL_CONV_GROUPS]};
+    struct model_tensor w = {.dims = {0}};
     if (layer_has(layer, 0))
-        dims[1] = taps_of(model, layer) ? taps_of(model, layer) : 1;
+        model_get_tensor(&model->view, layer->spec.tensors[0], &w);
+    layer->taps = w.dims[1] ? w.dims[1] : 1;
+    const uint32_t dims[] = {out, layer->taps,
+                             channels_in(layer) / layer->spec.params[MODEL_CONV_GROUPS]};
     const lstm_status status = check_tensor(model, layer, 0, true, 3, dims, error);
     return status != LSTM_OK ? status : check_tensor(model, layer, 1, false, 1, &out, error);
 }
 
-static lstm_status check_common(const struct lstm_model *model, const struct layer *layer,
-                                uint32_t rank, lstm_error *error)
+static lstm_status check_common(const struct lstm_model *model, struct layer *layer, uint32_t rank,
+                                lstm_error *error)
 {
     lstm_status status = check_arity(model, layer, 1, 1, 2, error);
     if (status == LSTM_OK && layer->in.rank != rank)
@@ -98,7 +94,7 @@ static lstm_status check_conv1d(const struct lstm_model *model, struct layer *la
     const lstm_status status = check_common(model, layer, 2, error);
     if (status != LSTM_OK)
         return status;
-    const uint64_t length = layer->in.dims[0], reach = reach_of(model, layer);
+    const uint64_t length = layer->in.dims[0], reach = reach_of(layer);
     const uint64_t before = words[MODEL_CONV_PAD_BEFORE], after = words[MODEL_CONV_PAD_AFTER];
     if (words[MODEL_CONV_PADDING] == MODEL_PAD_REFLECT && (before >= length || after >= length))
         return error_layer(error, MODEL_RULE_WORDS + MODEL_CONV1D, layer,
@@ -135,7 +131,7 @@ static lstm_status check_temporal(const struct lstm_model *model, struct layer *
     const lstm_status status = check_common(model, layer, 1, error);
     if (status != LSTM_OK)
         return status;
-    const uint64_t reach = reach_of(model, layer);
+    const uint64_t reach = reach_of(layer);
     if (layer->in.once)
         return error_layer(error, MODEL_RULE_ONCE, layer, "the input has one frame a run");
     const uint32_t channels = channels_out(layer);
@@ -169,9 +165,11 @@ static void describe(const struct layer *layer, char *text, size_t n_bytes)
     const uint32_t *words = layer->spec.params;
     const uint32_t before = words[MODEL_CONV_PAD_BEFORE], after = words[MODEL_CONV_PAD_AFTER];
     text[0] = 0;
+    append(text, n_bytes, layer->taps == 1 ? "%u tap" : "%u taps", layer->taps, 0);
     if (is_temporal(layer))
-        append(text, n_bytes, layer->whole ? "whole runs, " : "causal, ", 0, 0);
-    append(text, n_bytes, "stride %u", words[MODEL_CONV_STRIDE], 0);
+        append(text, n_bytes, layer->whole ? ", whole runs" : ", causal", 0, 0);
+    if (words[MODEL_CONV_STRIDE] > 1)
+        append(text, n_bytes, ", stride %u", words[MODEL_CONV_STRIDE], 0);
     if (words[MODEL_CONV_DILATION] > 1)
         append(text, n_bytes, ", dilation %u", words[MODEL_CONV_DILATION], 0);
     if (before || after) {
@@ -187,8 +185,9 @@ static void describe(const struct layer *layer, char *text, size_t n_bytes)
 
 static uint64_t flops(const struct lstm_model *model, const struct layer *layer)
 {
+    (void)model;
     const uint32_t each = channels_in(layer) / layer->spec.params[MODEL_CONV_GROUPS];
-    return 2 * (uint64_t)layer->out.size * taps_of(model, layer) * each;
+    return 2 * (uint64_t)layer->out.size * layer->taps * each;
 }
 
 /* ---- build -------------------------------------------------------------------------- */
@@ -260,7 +259,7 @@ static lstm_status build(struct plan_builder *builder, struct plan_op *op, lstm_
     const float *w = model_tensor_data(plan->model, layer, 0);
     const float *bias = model_tensor_data(plan->model, layer, 1);
     *conv = (struct conv_op){
-        .groups = words[MODEL_CONV_GROUPS], .taps = taps_of(plan->model, layer),
+        .groups = words[MODEL_CONV_GROUPS], .taps = layer->taps,
         .stride = words[MODEL_CONV_STRIDE], .dilation = words[MODEL_CONV_DILATION],
         .before = words[MODEL_CONV_PAD_BEFORE],
         .padding = (enum model_padding)words[MODEL_CONV_PADDING],

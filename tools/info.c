@@ -58,12 +58,12 @@ static bool reads_previous(const lstm_layer_info *layer, uint32_t index)
 static void print_layers(const struct session *session)
 {
     char shape[SHAPE_TEXT];
-    printf("\n%5s  %-11s %-24s %12s  %s\n", "layer", "type", "output", "parameters", "details");
+    printf("\n%5s  %-13s %-24s %12s  %s\n", "layer", "type", "output", "parameters", "details");
     for (uint32_t i = 0; i < session->info->n_layers; i++) {
         lstm_layer_info layer;
         if (lstm_model_get_layer(session->model, i, &layer) != LSTM_OK)
             continue;
-        printf("%5u  %-11s %-24s %12" PRIu64 "  %s", i, layer.type,
+        printf("%5u  %-13s %-24s %12" PRIu64 "  %s", i, layer.type,
                shape_text(&layer.output, layer.output_once, shape), layer.n_parameters, layer.name);
         if (layer.detail[0])
             printf("%s%s", layer.name[0] ? "; " : "", layer.detail);
