@@ -18,6 +18,8 @@ PACKAGES = "torch onnx onnxruntime onnxscript keras safetensors numpy h5py absl-
 # name: (program, arguments); {convert} is the converter's path
 SUITES = {
     "torch": ("test_torch.py", []),
+    "torch-files": ("test_torch_files.py", []),
+    "torch-models": ("test_torch_models.py", []),
     "keras": ("test_keras.py", []),
     "keras-files": ("test_keras_files.py", []),
     "onnx-nodes": ("onnx_nodes.py", []),

@@ -1,0 +1,243 @@
+# SPDX-License-Identifier: MIT
+"""Networks through every way that PyTorch saves them and lstmconvert, against PyTorch itself.
+
+    test_torch_files.py [CASES [SEED]]
+
+A case is a random stack of nn.LSTM, nn.GRU or nn.RNN, perhaps with layers behind it, in one form of file:
+state_dict, checkpoint, pickled module, TorchScript (scripted, traced), the form before 1.6, under DataParallel's
+names; its weights in f32, f16, bf16 or f64, some of them transposed or in one shared storage. As in test_torch.py
+PyTorch in float64 counts as the truth, and our error is measured in PyTorch's own in float32.
+"""
+import os
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+
+try:
+    import numpy as np
+    import torch
+    from torch import nn
+except ImportError as missing:
+    print("skipped: %s (pip install torch numpy)" % missing)
+    sys.exit(77)
+
+import json
+
+import lstmrun
+
+TOOLS = os.path.join(os.environ.get("LSTMRUN_BUILD", "build"), "tools")
+MEDIAN, MOST = 1.1, 2.5
+ROUNDING = 2.0 ** -24  # see test_torch.py
+NUMBERS = 4000         # least outputs of a case, so that their largest error says something
+
+FORMS = ["state_dict", "state_dict", "legacy state_dict", "checkpoint", "checkpoint with --key", "module",
+         "legacy module", "parallel", "parallel module", "script", "trace"]
+TYPES = {"f32": torch.float32, "f16": torch.float16, "bf16": torch.bfloat16, "f64": torch.float64}
+
+
+class Net(nn.Module):
+    """A stack and what comes behind it, in the order of definition."""
+    def __init__(self, rnn, norm, batch_norm, head):
+        super().__init__()
+        self.rnn = rnn
+        self.norm, self.batch_norm, self.head = norm, batch_norm, head
+
+    def forward(self, x):
+        y = self.rnn(x)[0]
+        y = self.norm(y)
+        y = self.batch_norm(y.transpose(1, 2)).transpose(1, 2)
+        return self.head(y)
+
+
+class Case:
+    def __init__(self, rng):
+        self.form = rng.choice(FORMS)
+        self.type = rng.choice(["f32", "f32", "f16", "bf16", "f64"])
+        self.kind = rng.choice(["LSTM", "LSTM", "GRU", "RNN"])
+        self.width, self.hidden = rng.choice([1, 2, 3, 5, 8, 17, 40]), rng.choice([1, 2, 3, 5, 8, 12, 20, 33, 64])
+        self.options = dict(num_layers=rng.randint(1, 3), bias=rng.random() < 0.75, batch_first=True,
+                            bidirectional=rng.random() < 0.4, dropout=rng.choice([0.0, 0.5]))
+        if self.options["num_layers"] == 1:
+            self.options["dropout"] = 0.0
+        if self.kind == "LSTM" and self.hidden > 1 and rng.random() < 0.3:
+            self.options["proj_size"] = rng.randint(1, self.hidden - 1)
+        if self.kind == "RNN":
+            self.options["nonlinearity"] = rng.choice(["tanh", "relu"])
+        self.stored = rng.choice(["as it is", "transposed", "in one storage"])
+        self.norm = rng.choice([None, 1e-5, 1e-3])
+        self.batch_norm = rng.choice([None, 1e-5, 1e-2])
+        if self.form in ("script", "trace"):
+            self.norm = self.norm and 1e-5  # an epsilon is in the code only
+            self.batch_norm = self.batch_norm and 1e-5
+        self.head = self.make_head(rng)
+        self.steps = rng.choice([1, 2, 9, 30])
+
+    def make_head(self, rng):
+        """[(sizes of a Linear, its activation)]"""
+        known = ["ReLU", "Tanh", "Sigmoid", "Softsign", "Hardsigmoid", None]
+        if self.form not in ("script", "trace"):
+            known += ["LeakyReLU", "ELU", "Softplus", "Softmax"]
+        sizes = [rng.choice([1, 2, 6, 16]) for _ in range(rng.randint(0, 2))]
+        return [(size, rng.choice(known), round(rng.uniform(0.05, 0.9), 2)) for size in sizes]
+
+    def __str__(self):
+        return "%s, %s %s, nn.%s(%d, %d, %s), norm %s, batch_norm %s, head %s, %d steps" % (
+            self.form, self.type, self.stored, self.kind, self.width, self.hidden,
+            ", ".join("%s=%s" % pair for pair in self.options.items()), self.norm, self.batch_norm, self.head,
+            self.steps)
+
+    def activation(self, name, number):
+        return {"LeakyReLU": nn.LeakyReLU, "ELU": nn.ELU}[name](number) if name in ("LeakyReLU", "ELU") else \
+            nn.Softmax(-1) if name == "Softmax" else getattr(nn, name)()
+
+    def net(self):
+        rnn = getattr(nn, self.kind)(self.width, self.hidden, **self.options)
+        size = (1 + self.options["bidirectional"]) * (self.options.get("proj_size") or self.hidden)
+        norm = nn.LayerNorm(size, eps=self.norm) if self.norm else nn.Identity()
+        batch_norm = nn.BatchNorm1d(size, eps=self.batch_norm) if self.batch_norm else nn.Identity()
+        head = []
+        for n, name, number in self.head:
+            head.append(nn.Linear(size, n))
+            head += [self.activation(name, number)] if name else []
+            head.append(nn.Dropout(0.1))
+            size = n
+        net = Net(rnn, norm, batch_norm, nn.Sequential(*head))
+        for name, tensor in [*net.named_parameters(), *net.named_buffers()]:
+            if name.startswith(("norm", "batch_norm")) and tensor.is_floating_point():
+                tensor.data.uniform_(0.5, 1.5)
+        return net.eval()
+
+    def spec(self):
+        """What a state_dict cannot tell."""
+        hints = {}
+        if self.kind == "RNN":
+            hints["rnn"] = {"activation": self.options["nonlinearity"]}
+        if self.norm:
+            hints["norm"] = {"epsilon": self.norm}
+        if self.batch_norm:
+            hints["batch_norm"] = {"epsilon": self.batch_norm}
+        layers, at = [{"module": "rnn"}], 0
+        layers += [{"module": "norm"}] if self.norm else []
+        layers += [{"module": "batch_norm"}] if self.batch_norm else []
+        for _, name, number in self.head:
+            layers.append({"module": "head.%d" % at})
+            at += 2 + (name is not None)
+            if name == "Softmax":
+                layers.append({"type": "softmax"})
+            elif name:
+                layers.append({"type": "activation", "activation": name})
+                if name in ("LeakyReLU", "ELU"):
+                    layers[-1]["alpha"] = number
+        return {"modules": hints, "layers": layers}
+
+
+def store(case, net):
+    """The weights in the case's type and form of storage; the values stay."""
+    net = net.to(TYPES[case.type])
+    tensors = [tensor for tensor in net.parameters()]
+    if case.stored == "transposed":
+        for tensor in tensors:
+            if tensor.dim() == 2:
+                tensor.data = tensor.data.t().contiguous().t()
+    if case.stored == "in one storage":
+        flat = torch.cat([tensor.data.flatten() for tensor in tensors])
+        parts = flat.split([tensor.numel() for tensor in tensors])
+        for tensor, part in zip(tensors, parts):
+            tensor.data = part.view_as(tensor)
+    return net
+
+
+def save(case, net, path):
+    """Writes the file; the converter's further arguments."""
+    legacy = dict(_use_new_zipfile_serialization=False)
+    if case.form == "script":
+        torch.jit.script(net).save(path)
+    elif case.form == "trace":
+        x = torch.zeros(2, 3, case.width, dtype=TYPES[case.type])
+        torch.jit.trace(net, x, check_trace=False).save(path)
+    elif case.form.endswith("parallel module"):
+        torch.save(nn.DataParallel(net), path)
+    elif case.form.endswith("module"):
+        torch.save(net, path, **(legacy if case.form.startswith("legacy") else {}))
+    elif case.form == "checkpoint":
+        torch.save({"epoch": 3, "args": {"lr": 0.1}, "model": net.state_dict(), "names": ["a", "b"]}, path)
+    elif case.form == "checkpoint with --key":
+        other = {name: torch.zeros_like(tensor) for name, tensor in net.state_dict().items()}
+        torch.save({"ema": other, "trainer": {"model": net.state_dict(), "step": 7}}, path)
+        return ["--key", "trainer.model"]
+    elif case.form == "parallel":
+        torch.save(nn.DataParallel(net).state_dict(), path)
+    else:
+        torch.save(net.state_dict(), path, **(legacy if case.form.startswith("legacy") else {}))
+    return []
+
+
+def convert(case, net, folder):
+    path, model = os.path.join(folder, "net.pt"), os.path.join(folder, "net.bin")
+    command = [os.path.join(TOOLS, "lstmconvert"), path, "-o", model, *save(case, net, path)]
+    spec = None
+    if not case.form.endswith("module") and case.form not in ("script", "trace"):
+        spec = case.spec()
+    elif case.form == "trace" and case.kind == "RNN":  # only the code tells of which kind it is
+        spec = {"modules": {"rnn": {"type": "rnn", "activation": case.options["nonlinearity"]}}}
+    if spec:
+        with open(os.path.join(folder, "spec.json"), "w") as file:
+            json.dump(spec, file)
+        command += ["--spec", file.name]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode != 0:
+        raise AssertionError("lstmconvert: " + done.stderr.strip())
+    return lstmrun.Model(model)
+
+
+def largest_error(result, truth):
+    return float(np.max(np.abs(result - truth))) / max(float(np.max(np.abs(truth))), 1e-30)
+
+
+def check(case, folder):
+    net = store(case, case.net())
+    model = convert(case, net, folder)
+    outputs = model.info.output.size
+    items = max(4, -(-NUMBERS // (case.steps * outputs)))
+    x = torch.randn(items, case.steps, case.width)
+    with torch.no_grad():
+        single = net.float()(x).double().numpy()
+        truth = net.double()(x.double()).numpy()
+    ours = np.array(model.plan().run(list(x.numpy()))[0], np.float64)
+    assert ours.shape == truth.shape, "shape %s, expected %s" % (ours.shape, truth.shape)
+    error = largest_error(ours, truth)
+    assert error < 1e-3, "largest relative error %.3g" % error
+    return error / max(largest_error(single, truth), ROUNDING)
+
+
+def main():
+    cases = int(sys.argv[1]) if len(sys.argv) > 1 else 200
+    seed = int(sys.argv[2]) if len(sys.argv) > 2 else random.randrange(10 ** 6)
+    rng = random.Random(seed)
+    torch.manual_seed(seed)
+    torch.set_num_threads(1)
+    print("PyTorch %s, %d cases, seed %d" % (torch.__version__, cases, seed))
+    ratios, failed = [], 0
+    with tempfile.TemporaryDirectory() as folder:
+        for number in range(cases):
+            case = Case(rng)
+            try:
+                ratios.append(check(case, folder))
+                assert ratios[-1] <= MOST, "error ratio %.2f to PyTorch's float32" % ratios[-1]
+            except (AssertionError, lstmrun.Error) as problem:
+                failed += 1
+                print("FAILED case %d: %s: %s" % (number, case, problem))
+    if ratios:
+        middle = statistics.median(ratios)
+        print("error ratio to PyTorch's float32: median %.3f, largest %.3f" % (middle, max(ratios)))
+        if middle > MEDIAN:
+            failed += 1
+            print("FAILED the median is above %.1f" % MEDIAN)
+    print("%d passed, %d failed" % (cases + 1 - failed, failed))
+    return failed != 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
