@@ -3,9 +3,12 @@
 """`examples.py BUILD_FOLDER`: the examples say what they said when they were written. Prints "ok"/"not ok" lines.
 
 The El Nino demonstration prints examples/elnino/expected.txt and meets PyTorch's stored output; the README of the
-textbook cell, the script that works it out in double precision, and lstmrun agree on h and c of every step.
+textbook cell, the script that works it out in double precision, and lstmrun agree on h and c of every step. The amplifier prints and draws what its README shows, and its callback
+allocates nothing; the speech demonstration finds the segments of its README.
 """
 
+import array
+import os
 import pathlib
 import re
 import subprocess
@@ -14,11 +17,17 @@ import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 ELNINO = ROOT / "examples" / "elnino"
+AMP = ROOT / "examples" / "amp"
+SPEECH = ROOT / "examples" / "speech"
 TEXTBOOK = ROOT / "examples" / "textbook"
 NUMBER = re.compile(r"[-+]?\d+\.?\d*(?:e[-+]?\d+)?")
 
 
 class Failure(Exception):
+    pass
+
+
+class Skip(Exception):
     pass
 
 
@@ -101,10 +110,66 @@ def textbook_run(build, folder):
         raise Failure(f"examples/textbook/README.md does not show what lstmrun --show-state prints:\n{shown}")
 
 
+# ---- the amplifier -------------------------------------------------------------------------------------------
+
+
+def amp_demonstration(build, folder):
+    """What it says is in the README, and the picture is the one beside it."""
+    said = command("sh", AMP / "demo.sh", build)
+    block = said[said.index("Eight notes"): said.index("Hear it")].rstrip()
+    if block not in (AMP / "README.md").read_text(encoding="utf-8"):
+        raise Failure(f"examples/amp/README.md does not show what demo.sh prints:\n{block}")
+    same((build / "amp.svg").read_text(encoding="utf-8"), (AMP / "amp.svg").read_text(encoding="utf-8"), "amp.svg")
+
+
+def amp_callback(build, folder):
+    """Blocks of 64 samples give lstmrun's bits, and nothing is allocated while the sound runs."""
+    model, program, library = folder / "amp.bin", folder / "callback", build / "runtime/liblstmrun.so"
+    command(build / "tools/lstmconvert", AMP / "amp.nam", "-o", model)
+    command("cc", "-std=c11", "-O2", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-I", ROOT / "runtime", "-o", program,
+            AMP / "callback.c", library, f"-Wl,-rpath,{library.parent}")
+    samples = array.array("f", [((7919 * t) % 2001 - 1000) / 2000 for t in range(10000)])
+    (folder / "in.f32").write_bytes(samples.tobytes())
+    command(build / "tools/lstmrun", "-q", model, folder / "in.f32", "-o", folder / "out.f32")
+    with open(folder / "in.f32", "rb") as source:
+        done = subprocess.run([program, model], stdin=source, capture_output=True, check=False)
+    if done.returncode or b"allocations while the sound ran: 0" not in done.stderr:
+        raise Failure(f"examples/amp/callback ended with code {done.returncode}:\n{done.stderr.decode()}")
+    if done.stdout != (folder / "out.f32").read_bytes():
+        raise Failure("examples/amp/callback and lstmrun differ")
+
+
+# ---- speech --------------------------------------------------------------------------------------------------
+
+
+def speech_demonstration(build, folder):
+    """The segments of the README, where NumPy, SciPy, the sounds and the package are at hand."""
+    python = os.environ.get("LSTMRUN_PYTHON") or sys.executable
+    if subprocess.run([python, "-c", "import numpy, scipy"], capture_output=True, check=False).returncode:
+        raise Skip("no NumPy and SciPy; LSTMRUN_PYTHON names an interpreter that has them")
+    if not pathlib.Path("/usr/share/sounds/alsa/Front_Center.wav").exists():
+        raise Skip("no sounds of alsa-utils")
+    fetched = subprocess.run([python, ROOT / "tests/frameworks/packages.py", "silero-vad==6.2.3",
+                              "silero_vad/data/silero_vad.onnx"], capture_output=True, check=False)
+    if fetched.returncode:
+        raise Skip("the package silero-vad cannot be had")
+    said = command("sh", SPEECH / "demo.sh", build)
+    readme = (SPEECH / "README.md").read_text(encoding="utf-8")
+
+    def times(text):
+        return re.findall(r"^ +(\d+\.\d\d) +(\d+\.\d\d) +\d+\.\d\d +[01]\.\d\d +[01]\.\d\d$", text, re.MULTILINE)
+    same(times(said), times(readme), "the segments that examples/speech/demo.sh prints and its README shows")
+    if not times(said):
+        raise Failure(f"examples/speech/demo.sh prints no segments:\n{said}")
+
+
 TESTS = {
     "El Nino: the demonstration prints what it should": demonstration,
     "El Nino: the READMEs show what the demonstration prints": elnino_readme,
     "El Nino: as PyTorch computed it": verify_elnino,
+    "amplifier: the demonstration prints and draws what it should": amp_demonstration,
+    "amplifier: the callback gives the same bits and allocates nothing": amp_callback,
+    "speech: the demonstration finds the segments of the README": speech_demonstration,
     "textbook: the stored files are what the script writes": textbook_files,
     "textbook: the README is what the script works out": textbook_readme,
     "textbook: lstmrun shows the h and c worked out by hand": textbook_run,
@@ -118,6 +183,8 @@ def main(build):
             try:
                 test(pathlib.Path(build).resolve(), pathlib.Path(folder))
                 print(f"ok {name}")
+            except Skip as reason:
+                print(f"skip {name} ({reason})")
             except (Failure, OSError, ValueError, IndexError) as reason:
                 print(f"not ok {name}\n{reason}")
                 status = 1

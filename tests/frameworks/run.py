@@ -26,6 +26,7 @@ SUITES = {
     "onnx-export-torchscript": ("onnx_export.py", ["torchscript"]),
     "onnx-export-dynamo": ("onnx_export.py", ["dynamo"]),
     "audio": ("test_audio.py", []),
+    "speech": ("test_speech.py", []),
     "onnx-node-cases": ("test_onnx_node_cases.py", []),
     "onnx-random": ("onnx_random.py", []),
     "silero": ("test_silero.py", []),
