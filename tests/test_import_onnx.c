@@ -13,7 +13,11 @@
 #include "tests/failing_malloc.h"
 #include "tests/importing.h"
 
-static const char *const seeds[] = {"gru", "layers", "lstm", "rnn"};
+static const char if_spec[] = "{\"constants\": {\"sr\": 16000}, \"input\": {\"size\": 1, \"context\": 1}}";
+static const struct {
+    const char *name, *spec;
+} seeds[] = {{"gru", NULL},  {"layers", NULL}, {"lstm", NULL}, {"rnn", NULL},
+             {"cell", NULL}, {"conv", NULL},   {"if", if_spec}};
 enum { N_SEEDS = sizeof seeds / sizeof *seeds };
 
 struct file {
@@ -114,15 +118,23 @@ Test(import_onnx, layers_of_the_seeds)
     static const struct {
         const char *name;
         uint32_t n, types[10];
+        const char *spec;
     } rows[] = {
-        {"gru", 3, {MODEL_GRU, MODEL_LAYER_NORM, MODEL_LAST}},
-        {"lstm", 3, {MODEL_LSTM, MODEL_DENSE, MODEL_SOFTMAX}},
-        {"rnn", 4, {MODEL_EMBEDDING, MODEL_RNN, MODEL_LAST, MODEL_DENSE}},
+        {"gru", 3, {MODEL_GRU, MODEL_LAYER_NORM, MODEL_LAST}, NULL},
+        {"lstm", 3, {MODEL_LSTM, MODEL_DENSE, MODEL_SOFTMAX}, NULL},
+        {"rnn", 4, {MODEL_EMBEDDING, MODEL_RNN, MODEL_LAST, MODEL_DENSE}, NULL},
         {"layers", 10, {MODEL_SLICE, MODEL_SLICE, MODEL_SLICE, MODEL_ACTIVATION, MODEL_MUL, MODEL_CONCAT,
-                        MODEL_SCALE, MODEL_SCALE, MODEL_ADD, MODEL_MEAN}},
+                        MODEL_SCALE, MODEL_SCALE, MODEL_ADD, MODEL_MEAN}, NULL},
+        {"cell", 3, {MODEL_LSTM, MODEL_GRU, MODEL_RNN}, NULL},
+        {"conv", 6, {MODEL_RESHAPE, MODEL_CONV1D, MODEL_MAGNITUDE, MODEL_CONV1D, MODEL_L2_NORM,
+                     MODEL_ACTIVATION}, NULL},
+        {"if", 6, {MODEL_SLICE, MODEL_DELAY, MODEL_CONCAT, MODEL_ACTIVATION, MODEL_ACTIVATION, MODEL_LSTM},
+         if_spec},
+        {"if", 3, {MODEL_ACTIVATION, MODEL_ACTIVATION, MODEL_LSTM},
+         "{\"constants\": {\"sr\": 16000}, \"input\": {\"size\": 2}}"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        struct imported imported = import_seed(rows[i].name, NULL);
+        struct imported imported = import_seed(rows[i].name, rows[i].spec);
         expect_types(&imported, rows[i].n, rows[i].types);
         imported_free(&imported);
     }
@@ -180,6 +192,47 @@ Test(import_onnx, attributes_of_an_lstm)
     imported_free(&imported);
 }
 
+/* ONNX has [out][in / groups][positions], the model file [out][positions][in / groups]. */
+Test(import_onnx, weights_of_a_convolution)
+{
+    struct imported imported = import_seed("conv", NULL);
+    struct model_layer layer;
+    struct model_tensor w;
+    static const uint32_t words[] = {2, 1, 1, 3, MODEL_PAD_REFLECT, 1, MODEL_ACT_IDENTITY};
+    model_get_layer(&imported.view, 1, &layer);
+    model_get_tensor(&imported.view, layer.tensors[0], &w);
+    cr_expect(w.rank == 3 && w.dims[0] == 6 && w.dims[1] == 4 && w.dims[2] == 1);
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        cr_expect_eq(layer.params[i], words[i], "word %zu", i);
+    for (size_t k = 0; k < 24; k++)
+        cr_expect_eq(((const float *)w.data)[k], seed_number(k), "%zu", k);
+    model_get_layer(&imported.view, 3, &layer);
+    cr_expect_eq(layer.params[MODEL_CONV_GROUPS], 3);
+    cr_expect_eq(layer.params[MODEL_CONV_ACT], MODEL_ACT_RELU);
+    imported_free(&imported);
+}
+
+/* The gates of the written-out cells come in PyTorch's order; W is (q - 100) / 16. */
+Test(import_onnx, weights_of_a_cell_written_out)
+{
+    enum { H = 3, I = 2 };
+    struct imported imported = import_seed("cell", NULL);
+    struct model_layer layer;
+    struct model_tensor w, b;
+    model_get_layer(&imported.view, 0, &layer);
+    model_get_tensor(&imported.view, layer.tensors[MODEL_SLOT_W], &w);
+    model_get_tensor(&imported.view, layer.tensors[MODEL_SLOT_BIAS], &b);
+    for (size_t row = 0; row < 4 * H; row++) {
+        const float *columns = (const float *)w.data + row * (H + I);
+        for (size_t k = 0; k < H; k++)
+            cr_expect_eq(columns[k], seed_number(row * H + k), "R %zu %zu", row, k);
+        for (size_t k = 0; k < I; k++)
+            cr_expect_eq(columns[H + k], ((float)(row * I + k) - 100) / 16, "W %zu %zu", row, k);
+        cr_expect_eq(((const float *)b.data)[row], 2 * seed_number(row), "bias %zu", row);
+    }
+    imported_free(&imported);
+}
+
 Test(import_onnx, metadata_and_spec)
 {
     static const char spec[] = "{\"output\": \"y\", \"author\": \"me\", \"labels\": [\"a\", \"b\"]}";
@@ -201,15 +254,15 @@ Test(import_onnx, cut_off_anywhere, .timeout = 120)
 {
     enum { METADATA = 16 }; /* {"author": "seed"} */
     for (size_t s = 0; s < N_SEEDS; s++) {
-        struct file file = read_seed(seeds[s]);
+        struct file file = read_seed(seeds[s].name);
         for (size_t n = 0; n < file.n_bytes; n++) {
             uint8_t *copy = malloc(n + 1); /* its own block: reading beyond it shows */
             struct imported imported;
             memcpy(copy, file.bytes, n);
-            import_bytes(copy, n, NULL, &imported);
+            import_bytes(copy, n, seeds[s].spec, &imported);
             /* Metadata comes last and may be missing; nothing says that it was there. */
             cr_assert(imported.good ? n == file.n_bytes - METADATA : imported.error[0], "%s cut to %zu bytes",
-                      seeds[s], n);
+                      seeds[s].name, n);
             imported_free(&imported);
             free(copy);
         }
@@ -220,14 +273,14 @@ Test(import_onnx, cut_off_anywhere, .timeout = 120)
 Test(import_onnx, one_bit_wrong, .timeout = 120)
 {
     for (size_t s = 0; s < N_SEEDS; s++) {
-        struct file file = read_seed(seeds[s]);
+        struct file file = read_seed(seeds[s].name);
         for (size_t i = 0; i < 8 * file.n_bytes; i += 3) {
             struct imported imported;
             file.bytes[i / 8] ^= (uint8_t)(1 << i % 8);
-            import_bytes(file.bytes, file.n_bytes, NULL, &imported);
+            import_bytes(file.bytes, file.n_bytes, seeds[s].spec, &imported);
             cr_assert(imported.good || imported.error[0]);
             cr_assert(strncmp(imported.error, "finish", 6) != 0 && strncmp(imported.error, "read:", 5) != 0,
-                      "%s, bit %zu: %s", seeds[s], i, imported.error);
+                      "%s, bit %zu: %s", seeds[s].name, i, imported.error);
             imported_free(&imported);
             file.bytes[i / 8] ^= (uint8_t)(1 << i % 8);
         }
@@ -348,12 +401,199 @@ Test(import_onnx, wrong_models)
     }
 }
 
+static Onnx__NodeProto *find_conv(Onnx__ModelProto *model, const char *output)
+{
+    for (size_t i = 0; i < model->graph->n_node; i++)
+        if (strcmp(model->graph->node[i]->output[0], output) == 0)
+            return model->graph->node[i];
+    cr_assert(false, "no node for %s", output);
+    return NULL;
+}
+
+static void rename_mode(Onnx__ModelProto *model, const char *mode)
+{
+    ProtobufCBinaryData *text = &find_attribute(find_node(model, "Pad"), "mode")->s;
+    free(text->data);
+    text->len = strlen(mode);
+    text->data = malloc(text->len + 1);
+    memcpy(text->data, mode, text->len + 1);
+}
+
+static void negative_pads(Onnx__ModelProto *m)
+{
+    find_attribute(find_conv(m, "d"), "pads")->ints[0] = -1;
+}
+static void huge_conv_pads(Onnx__ModelProto *m)
+{
+    find_attribute(find_conv(m, "d"), "pads")->ints[0] = INT64_C(1) << 60;
+}
+static void huge_pads(Onnx__ModelProto *m)
+{
+    const int64_t many = INT64_C(1) << 62;
+    memcpy(find_tensor(m, "pads")->raw_data.data + 24, &many, sizeof many);
+}
+static void long_pads(Onnx__ModelProto *m)
+{
+    const int64_t many = 1 << 24;
+    rename_mode(m, "constant");
+    memcpy(find_tensor(m, "pads")->raw_data.data + 24, &many, sizeof many);
+}
+static void wide_reflection(Onnx__ModelProto *m)
+{
+    const int64_t many = 9;
+    memcpy(find_tensor(m, "pads")->raw_data.data + 24, &many, sizeof many);
+}
+static void other_mode(Onnx__ModelProto *m) { rename_mode(m, "wrap"); }
+static void no_stride(Onnx__ModelProto *m) { find_attribute(find_conv(m, "d"), "strides")->ints[0] = 0; }
+static void more_strides(Onnx__ModelProto *m) { find_attribute(find_conv(m, "d"), "strides")->n_ints = 0; }
+static void two_groups(Onnx__ModelProto *m) { find_attribute(find_conv(m, "d"), "group")->i = 2; }
+static void conv_of_two(Onnx__ModelProto *m) { find_tensor(m, "k")->n_dims = 2; }
+static void pad_alone(Onnx__ModelProto *m) { rename_to(&find_node(m, "Unsqueeze")->op_type, "Relu"); }
+static void cube(Onnx__ModelProto *m)
+{
+    const float three = 3;
+    memcpy(find_tensor(m, "two")->raw_data.data, &three, sizeof three);
+}
+static void same_halves(Onnx__ModelProto *m)
+{
+    rename_to(&find_conv(m, "im")->input[1], "from");
+    rename_to(&find_conv(m, "im")->input[2], "half");
+}
+static void other_clip(Onnx__ModelProto *m)
+{
+    const float two = 2;
+    memcpy(find_tensor(m, "hi")->raw_data.data, &two, sizeof two);
+}
+static void pooling(Onnx__ModelProto *m) { rename_to(&find_node(m, "Relu")->op_type, "AveragePool"); }
+static void other_axis(Onnx__ModelProto *m) { find_attribute(find_node(m, "ReduceL2"), "axes")->ints[0] = 1; }
+
+static const struct {
+    void (*edit)(Onnx__ModelProto *model);
+    const char *words[3];
+} wrong_convs[] = {
+    {negative_pads, {"'d' (Conv)", "pads", "-1"}},
+    {huge_conv_pads, {"'d' (Conv)", "pads", "1152921504606846976"}},
+    {huge_pads, {"'p' (Pad)", "4611686018427387904", "16777216"}},
+    {long_pads, {"'p' (Pad)", "longer than 16777216"}},
+    {wide_reflection, {"'p' (Pad)", "reflects 1 and 9 of 9"}},
+    {other_mode, {"'p' (Pad)", "mode = 'wrap'", "reflect"}},
+    {no_stride, {"'d' (Conv)", "strides"}},
+    {more_strides, {"'d' (Conv)", "strides has 0"}},
+    {two_groups, {"'d' (Conv)", "2 groups of 1", "has 3"}},
+    {conv_of_two, {"'k'", "dimensions"}},
+    {pad_alone, {"'u' (Relu)", "'p'", "Pad"}},
+    {cube, {"'re2' (Pow)", "exponent"}},
+    {same_halves, {"'mag' (Sqrt)", "halves"}},
+    {other_clip, {"'y' (Clip)", "0 … 2"}},
+    {pooling, {"'r' (AveragePool)", "not supported"}},
+    {other_axis, {"'l' (ReduceL2)", "last axis"}},
+};
+
+Test(import_onnx, wrong_convolutions)
+{
+    for (size_t i = 0; i < sizeof wrong_convs / sizeof *wrong_convs; i++) {
+        Onnx__ModelProto *model = unpack_seed("conv");
+        struct imported imported;
+        struct file file;
+        wrong_convs[i].edit(model);
+        file = pack(model);
+        import_bytes(file.bytes, file.n_bytes, "{\"input\": {\"size\": 9}}", &imported);
+        cr_expect(!imported.good, "row %zu was accepted", i);
+        for (size_t k = 0; k < 3 && wrong_convs[i].words[k]; k++)
+            cr_expect(strstr(imported.error, wrong_convs[i].words[k]), "row %zu: no \"%s\" in: %s", i,
+                      wrong_convs[i].words[k], imported.error);
+        imported_free(&imported);
+        free(file.bytes);
+        onnx__model_proto__free_unpacked(model, NULL);
+    }
+}
+
+/* ---- Ifs ----------------------------------------------------------------- */
+
+static void expect_refusal(const struct file *file, const char *spec, const char *words)
+{
+    struct imported imported;
+    import_bytes(file->bytes, file->n_bytes, spec, &imported);
+    cr_expect(!imported.good && strstr(imported.error, words), "no \"%s\" in: %s", words, imported.error);
+    imported_free(&imported);
+}
+
+Test(import_onnx, ifs_that_cannot_be_decided)
+{
+    static const char other[] = "{\"constants\": {\"sr\": 8000}, \"input\": {\"size\": 2}}";
+    struct file file = read_seed("if");
+    Onnx__ModelProto *model = unpack_seed("if");
+    expect_refusal(&file, NULL, "'sr' decides which branch");
+    expect_refusal(&file, other, "'u' (Frobnicate)"); /* only now is the other branch looked at */
+    free(file.bytes);
+    rename_to(&find_node(model, "If")->input[0], "x");
+    file = pack(model);
+    expect_refusal(&file, other, "its condition ('x') is not known");
+    free(file.bytes);
+    rename_to(&find_node(model, "If")->attribute[0]->name, "then");
+    file = pack(model);
+    expect_refusal(&file, other, "has no else_branch");
+    free(file.bytes);
+    onnx__model_proto__free_unpacked(model, NULL);
+}
+
+/* An If in an If in an If …: `depth` of them, around a Relu. */
+static struct file nested_ifs(size_t depth)
+{
+    Onnx__ModelProto *model = unpack_seed("if");
+    Onnx__NodeProto *outer = find_node(model, "If");
+    Onnx__AttributeProto *then = find_attribute(outer, "then_branch");
+    struct file file;
+    for (size_t i = 0; i < depth; i++) {
+        Onnx__GraphProto *graph = onnx__graph_proto__unpack(NULL, then->g.len, then->g.data);
+        Onnx__NodeProto *inner = NULL;
+        for (size_t k = 0; k < graph->n_node; k++)
+            if (strcmp(graph->node[k]->op_type, "If") == 0)
+                inner = graph->node[k];
+        cr_assert(inner);
+        for (size_t k = 0; k < inner->n_attribute; k++) {
+            if (strcmp(inner->attribute[k]->name, "then_branch") != 0)
+                continue;
+            free(inner->attribute[k]->g.data);
+            inner->attribute[k]->g.len = then->g.len;
+            inner->attribute[k]->g.data = malloc(then->g.len);
+            memcpy(inner->attribute[k]->g.data, then->g.data, then->g.len);
+        }
+        free(then->g.data);
+        then->g.len = onnx__graph_proto__get_packed_size(graph);
+        then->g.data = malloc(then->g.len);
+        onnx__graph_proto__pack(graph, then->g.data);
+        onnx__graph_proto__free_unpacked(graph, NULL);
+    }
+    file = pack(model);
+    onnx__model_proto__free_unpacked(model, NULL);
+    return file;
+}
+
+Test(import_onnx, ifs_inside_ifs, .timeout = 20)
+{
+    struct file few = nested_ifs(10), many = nested_ifs(15), most = nested_ifs(1000);
+    struct imported imported;
+    import_bytes(few.bytes, few.n_bytes, if_spec, &imported);
+    cr_expect(imported.good, "%s", imported.error);
+    imported_free(&imported);
+    expect_refusal(&many, if_spec, "more than 16 deep");
+    expect_refusal(&most, if_spec, "more than 16 deep");
+    free(few.bytes);
+    free(many.bytes);
+    free(most.bytes);
+}
+
 Test(import_onnx, wrong_specs)
 {
     static const char *const rows[][2] = {
         {"{\"output\": \"z\"}", "'z'"}, {"{\"order\": [\"a\"]}", "order"}, {"{\"output\": 3}", "$.output"},
         {"[", "spec JSON"}, {"{\"output\": \"z\"}", "spec $.output: the graph has no output 'z'"},
         {"{\"labels\": [\"a\"]}", "spec $.labels: 1 name for 2 outputs"},
+        {"{\"input\": {\"context\": 1}}", "spec $.input.context: needs also \"size\""},
+        {"{\"input\": {\"size\": 1, \"context\": 2}}", "spec $.input.context: 2 of frames of 1"},
+        {"{\"input\": {\"size\": 3}}", "'x'"}, {"{\"input\": {\"mean\": 3}}", "$.input.mean: means nothing"},
+        {"{\"constants\": {\"x\": 1}}", "no input of the graph reaches"},
     };
     struct file file = read_seed("lstm");
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -406,14 +646,14 @@ Test(import_onnx, a_million_empty_nodes, .timeout = 20)
 Test(import_onnx, out_of_memory_anywhere, .timeout = 120)
 {
     for (size_t s = 0; s < N_SEEDS; s++) {
-        struct file file = read_seed(seeds[s]);
+        struct file file = read_seed(seeds[s].name);
         for (size_t n = 1;; n++) {
             struct imported imported;
             failing_malloc_arm(n);
-            import_bytes(file.bytes, file.n_bytes, NULL, &imported);
+            import_bytes(file.bytes, file.n_bytes, seeds[s].spec, &imported);
             size_t asked = failing_malloc_disarm();
-            cr_assert(imported.good || strstr(imported.error, "memory"), "%s, allocation %zu: %s", seeds[s],
-                      n, imported.error);
+            cr_assert(imported.good || strstr(imported.error, "memory"), "%s, allocation %zu: %s",
+                      seeds[s].name, n, imported.error);
             imported_free(&imported);
             if (asked < n)
                 break;

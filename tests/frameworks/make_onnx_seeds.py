@@ -87,6 +87,73 @@ def seeds():
         ["b", "t", 2])
 
 
+    yield from later_seeds()
+
+
+def branch(nodes, name, output, tensors=()):
+    return helper.make_graph(nodes, name, [], [helper.make_tensor_value_info(output, TensorProto.FLOAT, None)],
+                             list(tensors))
+
+
+def later_seeds():
+    n = helper.make_node
+    value = helper.make_tensor_value_info
+    inner = branch([n("Relu", ["t"], ["u"])], "inner", "u")
+    other = branch([n("Frobnicate", ["t"], ["u"])], "other", "u")
+    yield "if", model(
+        [n("Shape", ["state"], ["ss"]), n("Gather", ["ss", "nil"], ["many"]), n("Cast", ["many"], ["given"], to=9),
+         n("If", ["given"], ["v"],
+           then_branch=branch([n("Tanh", ["x"], ["t"]), n("Equal", ["sr", "rate"], ["is"]),
+                               n("If", ["is"], ["w"], then_branch=inner, else_branch=other)], "then", "w",
+                              [tensor("rate", np.array(16000))]),
+           else_branch=branch([n("Identity", ["x"], ["e"])], "else", "e")),
+         n("Gather", ["state", "nil"], ["h0"], axis=0), n("Gather", ["state", "unit"], ["c0"], axis=0),
+         n("Unsqueeze", ["v", "zero"], ["vu"]), n("Unsqueeze", ["h0", "zero"], ["hu"]),
+         n("Unsqueeze", ["c0", "zero"], ["cu"]),
+         n("LSTM", ["vu", "W", "R", "B", "", "hu", "cu"], ["Y", "hn", "cn"], hidden_size=H),
+         n("Concat", ["hn", "cn"], ["after"], axis=0), n("Squeeze", ["hn", "zero"], ["y"])],
+        weights(4, 1) + [tensor("nil", np.array(0)), tensor("unit", np.array(1)), ints("zero", 0)],
+        ["b", "n"], inputs=(value("state", TensorProto.FLOAT, [2, "b", H]), value("sr", TensorProto.INT64, [])),
+        outputs=("y", "after"))
+    yield "conv", model(
+        [n("Pad", ["x", "pads"], ["p"], mode="reflect"), n("Unsqueeze", ["p", "one"], ["u"]),
+         n("Conv", ["u", "basis"], ["c"], strides=[2]),
+         n("Slice", ["c", "from", "half", "one"], ["re"]), n("Slice", ["c", "half", "end", "one"], ["im"]),
+         n("Pow", ["re", "two"], ["re2"]), n("Mul", ["im", "im"], ["im2"]), n("Add", ["re2", "im2"], ["sum"]),
+         n("Sqrt", ["sum"], ["mag"]),
+         n("Conv", ["mag", "k", "kb"], ["d"], pads=[1, 1], strides=[2], group=3), n("Relu", ["d"], ["r"]),
+         n("Transpose", ["r"], ["t"], perm=[0, 2, 1]), n("ReduceL2", ["t"], ["l"], axes=[-1]),
+         n("Clip", ["l", "small"], ["lc"]), n("Div", ["t", "lc"], ["q"]), n("Clip", ["q", "lo", "hi"], ["y"])],
+        [ints("pads", 0, 1, 0, 3), ints("one", 1), tensor("basis", numbers(6, 1, 4)), ints("from", 0), ints("half", 3),
+         ints("end", 2**62), tensor("two", np.float32(2)), tensor("k", numbers(6, 1, 3)), tensor("kb", numbers(6)),
+         tensor("small", np.float32(0.125)), tensor("lo", np.float32(0)), tensor("hi", np.float32(1))],
+        ["b", 9])
+    yield "cell", model(
+        [n("DequantizeLinear", ["wq", "scale", "wz"], ["w"], axis=0),
+         n("Gemm", ["h", "rw", "rb"], ["zh"], transB=1), n("Gemm", ["x", "w", "b"], ["zi"], transB=1),
+         n("Add", ["zh", "zi"], ["z"]), n("Split", ["z", "sizes"], ["gi", "gf", "gg", "go"], axis=1),
+         n("Sigmoid", ["gi"], ["i"]), n("Sigmoid", ["gf"], ["f"]), n("Tanh", ["gg"], ["g"]), n("Sigmoid", ["go"], ["o"]),
+         n("Mul", ["f", "c"], ["fc"]), n("Mul", ["i", "g"], ["ig"]), n("Add", ["fc", "ig"], ["c2"]),
+         n("Tanh", ["c2"], ["tc"]), n("Mul", ["o", "tc"], ["h2"]),
+         n("Gemm", ["h2", "gx", "gb"], ["qi"], transB=1), n("Gemm", ["k", "gh", "gb"], ["qh"], transB=1),
+         n("Split", ["qi", "three"], ["ir", "iz", "in"], axis=1), n("Split", ["qh", "three"], ["hr", "hz", "hn"], axis=1),
+         n("Add", ["hr", "ir"], ["r1"]), n("Sigmoid", ["r1"], ["r"]), n("Add", ["hz", "iz"], ["z1"]),
+         n("Sigmoid", ["z1"], ["zz"]), n("Mul", ["hn", "r"], ["hm"]), n("Add", ["in", "hm"], ["n1"]),
+         n("Tanh", ["n1"], ["nn"]), n("Sub", ["k", "nn"], ["df"]), n("Mul", ["df", "zz"], ["dz"]),
+         n("Add", ["dz", "nn"], ["k2"]),
+         n("MatMul", ["k2", "ux"], ["si"]), n("MatMul", ["s", "us"], ["sh"]), n("Add", ["si", "sh"], ["st"]),
+         n("Relu", ["st"], ["y"])],
+        [tensor("wq", (np.arange(4 * H * I) % 251).astype(np.uint8).reshape(4 * H, I)),
+         tensor("scale", np.full(4 * H, 0.0625, np.float32)), tensor("wz", np.full(4 * H, 100, np.uint8)),
+         tensor("rw", numbers(4 * H, H)), tensor("rb", numbers(4 * H)), tensor("b", numbers(4 * H)),
+         ints("sizes", H, H, H, H), ints("three", H, H, H), tensor("gx", numbers(3 * H, H)),
+         tensor("gh", numbers(3 * H, H)), tensor("gb", numbers(3 * H)), tensor("ux", numbers(H, 2)),
+         tensor("us", numbers(2, 2))],
+        ["b", I], inputs=tuple(value(name, TensorProto.FLOAT, ["b", size])
+                               for name, size in (("h", H), ("c", H), ("k", H), ("s", 2))),
+        outputs=("y", "c2", "k2"))
+
+
 def main(folder):
     for name, made in seeds():
         with open(os.path.join(folder, name + ".onnx"), "wb") as file:
