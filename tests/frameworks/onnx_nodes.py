@@ -4,7 +4,7 @@ against ONNX Runtime on the same file."""
 import itertools
 import tempfile
 
-from onnx_common import Score, check_model, check_refused, convert, np, onnx
+from onnx_common import Score, check_model, check_refused, convert, np, onnx, reference
 
 from onnx import TensorProto, helper, numpy_helper
 
@@ -123,7 +123,6 @@ def check_layout_1(score):
                                helper.make_node("Reshape", ["Yt", "shape"], ["y"])],
                               weights + [constant("h0", np.repeat(state, B, 1))], [T, B, I])
         x = floats(B, T, I, scale=1)
-        from onnx_common import reference
         wanted = reference(time_first, {"x": np.ascontiguousarray(x.transpose(1, 0, 2))})
         score.case(f"{op} layout 1, {direction}", check_model, batch_first, x, wanted=wanted)
 
@@ -318,7 +317,6 @@ def check_states_and_lengths(score):
     score.case("states as inputs", check_model, model, x, feeds={"x": x, "h0": zeros, "c0": zeros},
                in_axes="TB", out_axes="TB")
     # Exported for one step: a longer run is what a caller gets who carries the states.
-    from onnx_common import reference
     one_step = model_of(nodes, tensors, [1, B, I], ("y", "hn", "cn"), more_inputs=(h0, c0))
     states, outputs = (zeros, zeros), []
     for t in range(T):
@@ -345,6 +343,172 @@ def check_metadata_left_out(name):
     for words in ("'sample_rate' is left out: 'abc', expected", f"'labels' is left out: 2 names for {H} outputs"):
         assert words in notes, f"{name}: no \"{words}\" in: {notes}"
     assert b"input_names" in data and b"sample_rate" not in data and b"labels" not in data, name
+
+
+def branch(nodes, output, tensors=()):
+    return helper.make_graph(nodes, "branch", [], [helper.make_tensor_value_info(output, TensorProto.FLOAT, None)],
+                             list(tensors))
+
+
+def check_ifs(score):
+    """Conditions that are constant, or follow from shapes; names of the outer graph; only one branch counts."""
+    n = helper.make_node
+    scalar = lambda name, value: constant(name, np.array(value))
+    relu, bad = branch([n("Relu", ["s"], ["a"])], "a"), branch([n("Erf", ["s"], ["b"])], "b")
+    own = branch([n("Constant", [], ["v"], value=constant("", floats(H))), n("Mul", ["s", "v"], ["c"])], "c")
+    for value in (True, False):
+        score.case(f"If of a constant: {value}", check_model, after_lstm(
+            [n("If", ["yes"], ["y"], then_branch=relu if value else bad, else_branch=bad if value else own)],
+            [scalar("yes", value)]), floats(B, T, I, scale=1))
+    rank = [n("Shape", ["s"], ["shape"]), n("Size", ["shape"], ["rank"]), n("Equal", ["rank", "three"], ["is"]),
+            n("Not", ["is"], ["no"])]
+    inner = branch([n("If", ["is"], ["d"], then_branch=own, else_branch=bad)], "d")
+    score.case("If of a rank, in an If", check_model, after_lstm(
+        rank + [n("If", ["no"], ["e"], then_branch=bad, else_branch=inner), n("Tanh", ["e"], ["y"])],
+        [scalar("three", 3)]), floats(B, T, I, scale=1))
+    size = [n("Shape", ["s"], ["shape"]), n("Gather", ["shape", "two"], ["last"]), n("Greater", ["last", "three"], ["is"])]
+    score.case("If of a size", check_model, after_lstm(
+        size + [n("If", ["is"], ["y"], then_branch=relu, else_branch=bad)],
+        [scalar("three", 3), scalar("two", 2)]), floats(B, T, I, scale=1))
+    state = helper.make_tensor_value_info("state", TensorProto.FLOAT, [2, 1, H])
+    sr = helper.make_tensor_value_info("sr", TensorProto.INT64, [])
+    nodes = [n("Equal", ["sr", "rate"], ["is"]), n("If", ["is"], ["v"], then_branch=branch([n("Relu", ["x"], ["a"])], "a"),
+                                                   else_branch=branch([n("Tanh", ["x"], ["b"])], "b")),
+             n("Unsqueeze", ["v", "zero"], ["vu"]), n("Slice", ["state", "zero", "one", "zero"], ["h0"]),
+             n("Slice", ["state", "one", "two", "zero"], ["c0"]),
+             n("LSTM", ["vu", "W", "R", "", "", "h0", "c0"], ["Y", "hn", "cn"], hidden_size=H),
+             n("Concat", ["hn", "cn"], ["after"], axis=0), n("Squeeze", ["hn", "zero"], ["h"]), n("Relu", ["h"], ["y"])]
+    tensors = [scalar("rate", 16000), constant("W", floats(1, 4 * H, I)), constant("R", floats(1, 4 * H, H))]
+    tensors += [constant(name, np.array([k], np.int64)) for k, name in enumerate(("zero", "one", "two"))]
+    model = model_of(nodes, tensors, [1, "n"], ("y", "after"), more_inputs=(state, sr))
+    x = floats(1, T, I, scale=1)
+    for rate in (16000, 8000):
+        now, wanted = np.zeros((2, 1, H), np.float32), []
+        for t in range(T):
+            feeds = {"x": x[:, t], "state": now, "sr": np.array(rate)}
+            wanted.append(reference(model, feeds))
+            now = reference(model, feeds, 1)
+        score.case(f"If of an input that the spec fixes: {rate}", check_model, model, x, wanted=np.stack(wanted, 1),
+                   spec='{"constants": {"sr": %d}, "input": {"size": %d}}' % (rate, I))
+    joined = np.concatenate([np.concatenate([np.zeros((1, 1, 2), np.float32), x[:, :-1, -2:]], 1), x], 2)
+    wide = model_of([n("Tanh", ["x"], ["y"])], [], ["b", "n"])
+    score.case("context", check_model, wide, x, wanted=np.tanh(joined),
+               spec='{"input": {"size": %d, "context": 2}}' % I)
+
+
+def check_quantised(score):
+    n = helper.make_node
+    q = lambda name, *shape: constant(name, rng.integers(-127, 128, shape).astype(np.int8))
+    nodes = [n("DequantizeLinear", ["Wq", "ws"], ["W"]), n("DequantizeLinear", ["Rq", "rs", "rz"], ["R"], axis=2),
+             n("LSTM", ["x", "W", "R"], ["Y"], hidden_size=H), n("Squeeze", ["Y", "1"], ["s"]),
+             n("DequantizeLinear", ["wq", "qs", "qz"], ["w"], axis=0), n("MatMul", ["s", "w"], ["y"])]
+    tensors = [q("Wq", 1, 4 * H, I), constant("ws", np.float32(0.004)), q("Rq", 1, 4 * H, H),
+               constant("rs", np.abs(floats(H, scale=0.01))), constant("rz", np.arange(H).astype(np.int8)),
+               constant("wq", rng.integers(0, 256, (H, 4)).astype(np.uint8)), constant("qs", np.abs(floats(H, scale=0.01))),
+               constant("qz", np.full(H, 128, np.uint8)), constant("1", np.array([1], np.int64))]
+    x = floats(T, B, I, scale=1)
+    score.case("DequantizeLinear", check_model, model_of(nodes, tensors, [T, B, I]), x, in_axes="TB", out_axes="TB")
+
+
+def check_more_layers(score):
+    n = helper.make_node
+    number = lambda name, value: constant(name, np.float32(value))
+    ints = lambda name, *values: constant(name, np.array(values, np.int64))
+    length = [n("ReduceL2", ["s"], ["l"], axes=[-1])]
+    cases = {
+        "length": (length + [n("Div", ["s", "l"], ["y"])], []),
+        "length, Clip, Expand": (length + [n("Clip", ["l", "e"], ["m"]), n("Shape", ["s"], ["shape"]),
+                                           n("Expand", ["m", "shape"], ["x2"]), n("Div", ["s", "x2"], ["y"])],
+                                 [number("e", 0.5)]),
+        "length, Max": (length + [n("Max", ["l", "e"], ["m"]), n("Div", ["s", "m"], ["y"])], [number("e", 0.25)]),
+        "Clip 0 to 1": ([n("Clip", ["s", "a", "b"], ["y"])], [number("a", 0), number("b", 1)]),
+        "Clip from 0": ([n("Clip", ["s", "a"], ["y"])], [number("a", 0)]),
+        "square": ([n("Pow", ["s", "two"], ["p"]), n("Mul", ["s", "s"], ["m"]), n("Add", ["p", "m"], ["y"])],
+                   [number("two", 2)]),
+        "Clip of constants": ([n("Clip", ["v", "a", "b"], ["w"]), n("Mul", ["s", "w"], ["y"])],
+                              [constant("v", floats(H)), number("a", -0.2), number("b", 0.3)]),
+        "mean of one number": ([n("MatMul", ["s", "w"], ["m"]), n("ReduceMean", ["m"], ["y"], axes=[2], keepdims=1)],
+                               [constant("w", floats(H, 1))]),
+        "features in another order": ([n("Reshape", ["s", "grid"], ["g"]), n("Transpose", ["g"], ["t"], perm=[0, 1, 3, 2]),
+                                       n("Relu", ["t"], ["r"]), n("Reshape", ["r", "flat"], ["y"])],
+                                      [ints("grid", 0, 0, 2, 3), ints("flat", 0, 0, -1)]),
+        "Softmax over other features": ([n("Reshape", ["s", "grid"], ["g"]), n("Softmax", ["g"], ["f"], axis=2),
+                                         n("Reshape", ["f", "flat"], ["y"])],
+                                        [ints("grid", 0, 0, 2, 3), ints("flat", 0, 0, -1)]),
+    }
+    for name, (nodes, tensors) in cases.items():
+        score.case(name, check_model, after_lstm(nodes, tensors), floats(B, T, I, scale=1))
+    conv = lambda **options: [n("Transpose", ["s"], ["c"], perm=[0, 2, 1]),
+                              n("Conv", ["c", "w", "b"], ["d"], **options), n("Relu", ["d"], ["r"]),
+                              n("Transpose", ["r"], ["y"], perm=[0, 2, 1])]
+    for name, kernel, options in (("causal", 3, dict(pads=[2, 0])), ("same", 3, dict(auto_pad="SAME_UPPER")),
+                                  ("groups", 3, dict(pads=[1, 1], group=2)), ("1 x 1", 1, {}),
+                                  ("dilated", 2, dict(pads=[3, 0], dilations=[3]))):
+        tensors = [constant("w", floats(4, H // options.get("group", 1), kernel)), constant("b", floats(4))]
+        score.case(f"Conv over time: {name}", check_model, after_lstm(conv(**options), tensors, frozen=name != "same"),
+                   floats(B, T, I, scale=1))
+    flat = [n("Transpose", ["s"], ["c"], perm=[0, 2, 1]), n("Unsqueeze", ["c", "ax"], ["u"]),
+            n("Conv", ["u", "w"], ["d"], pads=[0, 1, 0, 1]), n("Squeeze", ["d", "ax"], ["r"]),
+            n("Transpose", ["r"], ["y"], perm=[0, 2, 1])]
+    score.case("Conv with a dimension of 1, as tf2onnx writes", check_model,
+               after_lstm(flat, [constant("w", floats(4, H, 1, 3)), ints("ax", 2)]), floats(B, T, I, scale=1))
+
+
+def more_refusals():
+    n = helper.make_node
+    one = lambda op, inputs=("s",), tensors=(), **options: after_lstm(
+        [n(op, list(inputs), ["y"], name="bad", **options)], list(tensors))
+    number = lambda name, value: constant(name, np.float32(value))
+    ints = lambda name, *values: constant(name, np.array(values, np.int64))
+    weights = [constant("w", floats(4, H, 3))]
+    conv = lambda *before, **options: after_lstm(
+        [n("Transpose", ["s"], ["c"], perm=[0, 2, 1]), *before,
+         n("Conv", ["p" if before else "c", "w"], ["y"], name="bad", **options)],
+        weights + [ints("pads", 0, 0, 2, 0, 0, 2)])
+    cut = lambda mode: n("Pad", ["c", "pads"], ["p"], mode=mode, name="pad")
+    out = {
+        "If of computed values": (one("If", then_branch=branch([n("Relu", ["s"], ["a"])], "a"),
+                                      else_branch=branch([n("Tanh", ["s"], ["b"])], "b")),
+                                  "'bad'", "If", "condition ('s')"),
+        "DynamicQuantizeLSTM": (one("DynamicQuantizeLSTM", domain="com.microsoft"), "'bad'", "quantises its activations"),
+        "Conv that shortens": (conv(), "'bad'", "Conv", "as many steps"),
+        "Conv with strides over time": (conv(strides=[2], pads=[1, 1]), "'bad'", "strides = 2"),
+        "Conv with negative pads": (conv(pads=[-1, 3]), "'bad'", "pads of -1"),
+        "Conv on a reflecting Pad with pads": (conv(cut("reflect"), pads=[1, 1]), "'bad'", "reflects"),
+        "Pad alone": (one("Pad", ("s", "pads"), [ints("pads", 0, 0, 1, 0, 0, 0)]), "'bad'", "Pad", "before a Conv"),
+        "Pad of the batch": (one("Pad", ("s", "pads"), [ints("pads", 1, 0, 0, 0, 0, 0)]), "'bad'", "batch"),
+        "Pad with another number": (one("Pad", ("s", "pads", "v"), [ints("pads", 0, 1, 0, 0, 0, 0), number("v", 1)]),
+                                    "'bad'", "another constant"),
+        "Pad that wraps": (one("Pad", ("s", "pads"), [ints("pads", 0, 0, 1, 0, 0, 0)], mode="wrap"), "'bad'", "wrap"),
+        "Pow 3": (one("Pow", ("s", "v"), [number("v", 3)]), "'bad'", "exponent"),
+        "Sqrt": (one("Sqrt"), "'bad'", "Sqrt", "magnitude"),
+        "Clip to other numbers": (one("Clip", ("s", "v"), [number("v", -1)]), "'bad'", "Clip"),
+        "length alone": (after_lstm([n("ReduceL2", ["s"], ["l"], axes=[-1]), n("Relu", ["l"], ["y"], name="bad")], []),
+                         "'bad'", "Relu"),
+        "length over time": (one("ReduceL2", axes=[1]), "'bad'", "ReduceL2", "last axis"),
+        "blocks of scales": (after_lstm([n("DequantizeLinear", ["q", "v"], ["w"], name="bad", block_size=2),
+                                         n("MatMul", ["s", "w"], ["y"])],
+                                        [constant("q", np.ones((H, 4), np.int8)), constant("v", floats(H // 2, 4))]),
+                             "'bad'", "block_size"),
+        "transposed A": (after_lstm([n("Squeeze", ["Yh", "ax"], ["h"]), n("Gemm", ["h", "w"], ["y"], transA=1, name="bad")],
+                                    [ints("ax", 0), constant("w", floats(H, 4))]), "'bad'", "transA"),
+        "product of computed values": (one("MatMul", ("s", "s")), "'bad'", "MatMul"),
+        "division by computed values": (one("Div", ("s", "s")), "'bad'", "Div"),
+        "reversal": (one("Slice", ("s", "a", "b", "c", "d"),
+                         [ints("a", -1), ints("b", -2**40), ints("c", 2), ints("d", -1)]), "'bad'", "backwards"),
+        "one item of the batch": (one("Gather", ("s", "i"), [constant("i", np.array(1))], axis=0), "'bad'", "batch"),
+        "Cast that rounds": (one("Cast", to=7), "'bad'", "rounds"),
+        "Expand that repeats": (one("Expand", ("s", "shape"), [ints("shape", 1, B, T, H)]), "'bad'", "dimensions"),
+        "mean over the batch": (one("ReduceMean", axes=[0]), "'bad'", "axis 0"),
+        "batch statistics": (one("BatchNormalization", ("s", "g", "g", "g", "g"), [constant("g", floats(T))],
+                                 training_mode=1), "'bad'", "training_mode"),
+    }
+    for op in ("AveragePool", "MaxPool", "Loop", "Scan", "LogSoftmax", "Erf", "Exp", "Sin", "QuantizeLinear", "TopK",
+               "ScatterElements", "NonZero", "ConvTranspose", "Einsum", "CumSum", "ReduceSum"):
+        out[op] = (one(op), "'bad'", op, "not supported")
+    for op in ("Less", "Greater", "Not", "Where", "Range"):
+        out[f"{op} of computed values"] = (one(op), "'bad'", op)
+    return out
 
 
 def check_refusals(score):
@@ -383,8 +547,8 @@ def check_refusals(score):
                                    outputs=("y", "z")),
                         "--spec", "'z'"),
         "cell state": (after_lstm([n("Relu", ["Yc"], ["y"], name="bad")], []), "'bad'", "Relu", "cell state"),
-        "If": (after_lstm([n("If", ["s"], ["y"], name="bad")], []), "'bad'", "If"),
     }
+    refusals.update(more_refusals())
     for name, (model, *words) in refusals.items():
         score.case(f"refused: {name}", check_refused, model, *words)
     two = refusals["two outputs"][0]
@@ -401,5 +565,8 @@ if __name__ == "__main__":
     check_layers(total)
     check_keras_style(total)
     check_states_and_lengths(total)
+    check_ifs(total)
+    check_quantised(total)
+    check_more_layers(total)
     check_refusals(total)
     total.finish()
