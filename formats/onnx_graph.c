@@ -169,6 +169,11 @@ static bool set_input_role(struct onnx_import *import, uint32_t i, unsigned purp
     if (value->is_fixed)
         return true;
     purposes &= ~(unsigned)FOR_SHAPE;
+    if (purposes & FOR_DATA && purposes & FOR_LENGTHS)
+        return import_fail(import->error, "the input '%.80s' is the lengths of sequences and is computed "
+                           "with, as "
+                           "packed sequences do; that is not supported: export the network without packing",
+                           value->name);
     if (purposes & FOR_DATA) {
         if (import->input != ONNX_ABSENT)
             return import_fail(import->error, "the graph has several inputs for data, '%.80s' and "

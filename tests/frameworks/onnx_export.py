@@ -7,7 +7,7 @@ import sys
 import tempfile
 import warnings
 
-from onnx_common import Refused, Score, check_model, np, onnx, reference
+from onnx_common import Score, check_model, check_refused, np, reference
 
 try:
     import torch
@@ -51,24 +51,6 @@ class Net(nn.Module):
         return self.fc2(torch.tanh(self.fc(y)))
 
 
-def export(net, x, path, dynamo, dynamic):
-    options = {}
-    if dynamic and dynamo:
-        options["dynamic_shapes"] = {"x": {0: torch.export.Dim.AUTO, 1: torch.export.Dim.AUTO}}
-    elif dynamic:
-        options["dynamic_axes"] = {"x": {0: "a", 1: "b"}}
-    if dynamo:
-        options.update(external_data=False, verbose=False)
-    stdout, null = os.dup(1), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, 1)  # the exporter talks
-    try:
-        torch.onnx.export(net, (x,), path, dynamo=dynamo, input_names=["x"], output_names=["y"], **options)
-    finally:
-        os.dup2(stdout, 1)
-        os.close(stdout)
-        os.close(null)
-
-
 def check_export(name, arguments, dynamo, dynamic, options):
     torch.manual_seed(hash(name) % 1000)
     net = Net(*arguments, **options).eval()
@@ -77,7 +59,7 @@ def check_export(name, arguments, dynamo, dynamic, options):
     x = torch.randint(0, 11, shape) if head == "embedding" else torch.randn(*shape, I)
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "exported.onnx")
-        export(net, x, path, dynamo, dynamic)
+        export_to(net, (x,), path, dynamo, dynamic)
         run = 2 * np.asarray(x) if head != "embedding" else np.asarray(x)
         if not dynamic:  # ONNX Runtime keeps to the frozen sizes; PyTorch says what a longer run gives
             run = np.concatenate([run, run[:, ::-1]], 1 if batch_first else 0)
@@ -88,6 +70,139 @@ def check_export(name, arguments, dynamo, dynamic, options):
         axes = "BT" if batch_first else "TB"
         once = head in ("last", "state", "mean", "max")
         return check_model(name, path, run, in_axes=axes, out_axes="B" if once else axes, wanted=wanted)
+
+
+class CellNet(nn.Module):
+    """One step: a cell with its states from outside, and a head."""
+
+    def __init__(self, kind):
+        super().__init__()
+        self.cell, self.fc = getattr(nn, kind)(I, H), nn.Linear(H, 2)
+
+    def forward(self, x, *states):
+        after = self.cell(x, states if len(states) == 2 else states[0])
+        after = after if isinstance(after, tuple) else (after,)
+        return self.fc(after[0]), *after
+
+
+class StateNet(nn.Module):
+    """A stack whose states are inputs and outputs, for calls with one step."""
+
+    def __init__(self, kind):
+        super().__init__()
+        self.rnn, self.fc = getattr(nn, kind)(I, H, num_layers=2, batch_first=True), nn.Linear(H, 2)
+
+    def forward(self, x, *states):
+        y, after = self.rnn(x, states if len(states) == 2 else states[0])
+        return self.fc(y), *(after if isinstance(after, tuple) else (after,))
+
+
+class LearnedNet(nn.Module):
+    """A stack with initial states that were learned."""
+
+    def __init__(self, kind):
+        super().__init__()
+        self.rnn = getattr(nn, kind)(I, H, num_layers=2, batch_first=True, bidirectional=True)
+        self.start = nn.ParameterList([torch.randn(4, 1, H) for _ in range(2 if kind == "LSTM" else 1)])
+
+    def forward(self, x):
+        states = tuple(state.expand(-1, x.shape[0], -1).contiguous() for state in self.start)
+        return self.rnn(x, states if len(states) == 2 else states[0])[0]
+
+
+class ConvNet(nn.Module):
+    """Convolutions over time around a recurrent layer, and an embedding of length 1 at the end."""
+
+    def __init__(self, kind):
+        super().__init__()
+        self.a, self.norm = nn.Conv1d(I, 6, 3, padding=1), nn.BatchNorm1d(6)
+        self.b = nn.Conv1d(6, 5, 3, dilation=2)
+        self.rnn, self.fc = getattr(nn, kind)(5, H, batch_first=True), nn.Linear(H, 3)
+        self.norm.running_mean.normal_()
+        self.norm.running_var.uniform_(0.5, 2)
+
+    def forward(self, x):
+        y = torch.relu(self.norm(self.a(x.transpose(1, 2))))
+        y = torch.tanh(self.b(nn.functional.pad(y, (4, 0)))).transpose(1, 2)
+        return nn.functional.normalize(self.fc(self.rnn(y)[0].mean(1)), dim=1)
+
+
+class PackedNet(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.rnn = nn.LSTM(I, H, batch_first=True)
+
+    def forward(self, x, lengths):
+        packed = nn.utils.rnn.pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
+        return nn.utils.rnn.pad_packed_sequence(self.rnn(packed)[0], batch_first=True)[0]
+
+
+def export_to(net, arguments, path, dynamo, dynamic=False):
+    names = ["x", "h", "c"][:len(arguments)]
+    options = {"external_data": False, "verbose": False} if dynamo else {}
+    if dynamic and dynamo:
+        options["dynamic_shapes"] = {"x": {0: torch.export.Dim.AUTO, 1: torch.export.Dim.AUTO}}
+    elif dynamic:
+        options["dynamic_axes"] = {"x": {0: "a", 1: "b"}}
+    stdout, null = os.dup(1), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 1)  # the exporter talks
+    try:
+        torch.onnx.export(net, arguments, path, dynamo=dynamo, input_names=names, **options)
+    finally:
+        os.dup2(stdout, 1)
+        os.close(stdout)
+        os.close(null)
+
+
+def check_stepwise(name, net, x, states, dynamo):
+    """The network called step by step with its states carried; x is [1][steps][I]."""
+    net = net.eval()
+    one_step = isinstance(net, StateNet)
+    cut = lambda t: x[:, t:t + 1] if one_step else x[:, t]
+    now, wanted = states, []
+    with tempfile.TemporaryDirectory() as folder, torch.no_grad():
+        path = os.path.join(folder, "exported.onnx")
+        export_to(net, (cut(0), *states), path, dynamo)
+        for t in range(x.shape[1]):
+            y, *now = net(cut(t), *now)
+            wanted.append(y.numpy().reshape(1, -1))
+        return check_model(name, path, x.numpy(), wanted=np.stack(wanted, 1))
+
+
+def check_whole(name, net, dynamo, once):
+    net, x = net.eval(), torch.randn(B, T, I)
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "exported.onnx")
+        export_to(net, (x,), path, dynamo, dynamic=True)
+        run = torch.randn(B + 1, T + 3, I)
+        with torch.no_grad():
+            wanted = net(run).numpy()
+        return check_model(name, path, run.numpy(), wanted=wanted, out_axes="B" if once else "BT")
+
+
+def check_packed_refused(name):
+    """Packed sequences compute with their lengths."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "exported.onnx")
+        export_to(PackedNet().eval(), (torch.randn(B, T, I), torch.tensor([T, T - 2])), path, False)
+        check_refused(name, path, "lengths of sequences", "packed")
+
+
+def check_other_networks(score, dynamo):
+    mode = "dynamo" if dynamo else "torchscript"
+    torch.manual_seed(5)
+    for kind in ("LSTM", "GRU", "RNN"):
+        count = 2 if kind == "LSTM" else 1
+        x = torch.randn(1, T, I)
+        score.case(f"{kind}Cell {mode}", check_stepwise, CellNet(kind + "Cell"), x, [torch.zeros(1, H)] * count, dynamo)
+        if dynamo and kind == "RNN":
+            continue  # PyTorch unrolls it step by step in this mode
+        score.case(f"{kind} with states {mode}", check_stepwise, StateNet(kind), x, [torch.zeros(2, 1, H)] * count,
+                   dynamo)
+        score.case(f"{kind} with learned states {mode}", check_whole, LearnedNet(kind), dynamo, False)
+        score.case(f"convolutions and {kind} {mode}", check_whole, ConvNet(kind), dynamo, True)
+    if not dynamo:
+        score.case("packed sequences are refused", check_packed_refused)
 
 
 def cases(dynamo):
@@ -112,6 +227,7 @@ def main():
             if dynamo and arguments[0] == "RNN":
                 continue  # PyTorch unrolls it step by step in this mode
             score.case(name, check_export, arguments, dynamo, dynamic, options)
+        check_other_networks(score, dynamo)
     score.finish()
 
 
