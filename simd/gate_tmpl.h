@@ -130,7 +130,7 @@ static void gate_many(const struct simd_gate *a, const struct span *s)
                     {a->wh + s->first * a->n_h, NULL, a->n_h}},
         .out = sums.row,
     };
-    sums_place(&sums);
+    sums_place(&sums, NARROW_ROWS);
     for (size_t item = 0; item < a->items; item += task.rows) {
         task.rows = rows_of_tile(a->items - item, s->width);
         task.start = a->xw ? a->xw + item : NULL;

@@ -14,6 +14,7 @@
 #define ROWS 3
 #define NARROW_ROWS 6
 #define GRU_ROWS 4
+#define FETCH_AHEAD
 #define GROUP_MAX 3
 #define ROW_VECS(DO) DO(0) DO(1) DO(2) DO(3)
 #define TILE_ROWS(DO) DO(0) DO(1) DO(2)

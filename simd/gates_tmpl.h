@@ -10,6 +10,8 @@
  *   TILE_ROWS(DO)   DO(0) … once for each of ROWS
  *   GRU_TILE(DO)    DO(0) … once for each of GRU_ROWS
  *   EACH_ROW(DO)    DO(0) … once for each of NARROW_ROWS
+ *   FETCH_AHEAD     if weights from far away pay for being called ahead in batches: where a tile
+ *                   has few rows, the first one of a panel waits for them long
  *   GROUP_MAX       wide panels (2 or 3) that one row may take at once
  *   struct row      vec v[]: the accumulators of one row and one panel
  *   struct tile     struct row r[NARROW_ROWS]
@@ -26,6 +28,9 @@
 
 #include <string.h>
 
+/* What the nearest cache holds, and much more than that. */
+enum { NEAR_BYTES = 32 * 1024, FAR_BYTES = 512 * 1024 };
+
 /* One panel: its columns and how many of them are real. */
 struct span {
     size_t first, valid;
@@ -39,6 +44,13 @@ static struct span span_of(const struct simd_panels *panels, size_t p, size_t n_
     s.valid = n_columns - s.first < s.width ? n_columns - s.first : s.width;
     return s;
 }
+
+/* Most rows of sums that are kept while weights are called. */
+#ifdef FETCH_AHEAD
+enum { MANY_ROWS = 48 };
+#else
+enum { MANY_ROWS = NARROW_ROWS };
+#endif
 
 /* A GRU's widest panel: three gates of as many units as an LSTM's has with four. */
 enum { GRU_WIDE = WIDE / 4 * 3 };
@@ -99,18 +111,53 @@ static ALWAYS_INLINE size_t block_end(size_t begin, size_t k)
     return k - begin < block ? k : begin + block;
 }
 
-static ALWAYS_INLINE void tile_sum(struct tile *t, const float *weights, const float *const *x,
-                                   size_t k, const unsigned rows, const unsigned vecs)
+/* Weights that the work after this one will read, called into the second cache meanwhile: so
+ * many lines for each block of a tile's sums, without a loop whose end would be guessed wrong. */
+struct ahead {
+    const char *at, *end;
+};
+
+#ifdef FETCH_AHEAD
+static NO_INLINE void ahead_fetch(struct ahead *ahead)
 {
-    for (size_t begin = 0, end; begin < k; begin = end) {
+    enum { LINE = 64 };
+    const char *at = ahead->at;
+    if (at >= ahead->end)
+        return;
+#define FETCH(i) __builtin_prefetch(at + (i) * LINE, 0, 2);
+#define FETCH_FOUR(i) FETCH(i) FETCH(i + 1) FETCH(i + 2) FETCH(i + 3)
+    FETCH_FOUR(0) FETCH_FOUR(4) FETCH_FOUR(8) FETCH_FOUR(12)
+#undef FETCH_FOUR
+#undef FETCH
+    ahead->at = at + 16 * LINE;
+}
+#endif
+
+/* A product that joins a sum: the panel's weights, and rows of k numbers. */
+struct product {
+    const float *weights;
+    const float *const *x;
+    size_t k;
+};
+
+static ALWAYS_INLINE void tile_sum(struct tile *t, const struct product *p, struct ahead *ahead,
+                                   const unsigned rows, const unsigned vecs)
+{
+    for (size_t begin = 0, end; begin < p->k; begin = end) {
         struct tile part;
-        end = block_end(begin, k);
+#ifdef FETCH_AHEAD
+        if (ahead)
+            ahead_fetch(ahead);
+#else
+        (void)ahead;
+#endif
+        end = block_end(begin, p->k);
 #define ZERO_ROW(i) \
         if (rows > i) \
             row_zero(&part.r[i], vecs);
         EACH_ROW(ZERO_ROW)
 #undef ZERO_ROW
-        tile_dot(&part, weights, x, begin, end, rows, vecs);
+        tile_dot(&part, p->weights, p->x, begin, end, rows, vecs);
 #define ADD_ROW(i) \
         if (rows > i) \
             row_add(&t->r[i], &part.r[i], vecs);
@@ -178,13 +225,6 @@ static ALWAYS_INLINE void group_sum(struct group *g, const float *weights, const
 
 /* ---- rows × one panel ------------------------------------------------------- */
 
-/* A product that joins a sum: the panel's weights, and rows of k numbers. */
-struct product {
-    const float *weights;
-    const float *const *x;
-    size_t k;
-};
-
 /* A tile's work from start to end. A loop over the products keeps one copy of the code. */
 struct task {
     size_t rows;
@@ -195,6 +235,7 @@ struct task {
     unsigned first, end;       /* of the products */
     float *const *out;         /* [rows], from column out_at on */
     size_t out_at;
+    struct ahead *ahead;       /* or NULL */
 };
 
 static ALWAYS_INLINE void tile_run(const struct task *task, const unsigned rows,
@@ -206,10 +247,8 @@ static ALWAYS_INLINE void tile_run(const struct task *task, const unsigned rows,
         row_load(&t.r[i], task->start ? task->start[i] + task->at : task->bias, vecs);
     EACH_ROW(START)
 #undef START
-    for (unsigned i = task->first; i < task->end; i++) {
-        const struct product *p = &task->product[i];
-        tile_sum(&t, p->weights, p->x, p->k, rows, vecs);
-    }
+    for (unsigned i = task->first; i < task->end; i++)
+        tile_sum(&t, &task->product[i], task->ahead, rows, vecs);
 #define STORE(i) \
     if (rows > i) \
         row_store(&t.r[i], task->out[i] + task->out_at, vecs);
@@ -274,13 +313,13 @@ static void tile_any(const struct task *task, uint32_t width)
 /* Whole panels that rows of sums pass through: those of an LSTM on their way to the cells,
  * and those at the edge of a matrix, whose last columns do not exist. */
 struct sums {
-    _Alignas(64) float z[NARROW_ROWS][WIDE];
-    float *row[NARROW_ROWS];
+    _Alignas(64) float z[MANY_ROWS][WIDE];
+    float *row[MANY_ROWS];
 };
 
-static void sums_place(struct sums *sums)
+static void sums_place(struct sums *sums, size_t rows)
 {
-    for (size_t i = 0; i < NARROW_ROWS; i++)
+    for (size_t i = 0; i < rows && i < MANY_ROWS; i++)
         sums->row[i] = sums->z[i];
 }
 
@@ -309,8 +348,8 @@ static NO_INLINE void gemm_edge(const struct simd_gemm *a, const struct span *s)
     struct simd_gemm whole = *a;
     const struct span at_zero = {.first = 0, .valid = s->width, .width = s->width};
     const size_t n_bytes = s->valid * sizeof(float);
-    sums_place(&sums);
-    memset(sums.z, 0, sizeof sums.z);
+    sums_place(&sums, NARROW_ROWS);
+    memset(sums.z, 0, NARROW_ROWS * sizeof sums.z[0]);
     whole.weights += s->first * a->k;
     whole.bias = a->accumulate ? NULL : a->bias + s->first;
     whole.out = sums.row;
@@ -390,6 +429,19 @@ static ALWAYS_INLINE struct task lstm_task(const struct simd_lstm *a, size_t fir
     };
 }
 
+static void lstm_cells(const struct simd_lstm *a, const struct span *s, const struct sums *sums,
+                       size_t item, size_t rows)
+{
+    if (s->width == WIDE)
+        lstm_cells_wide(a, s, sums, item, rows);
+#if WIDE > 32
+    else if (s->width == 32)
+        lstm_cells_half(a, s, sums, item, rows);
+#endif
+    else
+        lstm_cells_quarter(a, s, sums, item, rows);
+}
+
 static void lstm_panel(const struct simd_lstm *a, const struct span *s, struct sums *sums)
 {
     for (size_t item = 0, rows; item < a->items; item += rows) {
@@ -397,21 +449,96 @@ static void lstm_panel(const struct simd_lstm *a, const struct span *s, struct s
         task.rows = rows = rows_of_tile(a->items - item, s->width);
         task.out = sums->row;
         tile_any(&task, s->width);
-        if (s->width == WIDE)
-            lstm_cells_wide(a, s, sums, item, rows);
-#if WIDE > 32
-        else if (s->width == 32)
-            lstm_cells_half(a, s, sums, item, rows);
-#endif
-        else
-            lstm_cells_quarter(a, s, sums, item, rows);
+        lstm_cells(a, s, sums, item, rows);
     }
 }
+
+#ifdef FETCH_AHEAD
+
+/* One product of all rows, tile by tile, while `next` is called. */
+static void task_product(const struct task *all, unsigned i, uint32_t width, struct ahead next)
+{
+    struct task task = *all;
+    task.ahead = &next;
+    task.first = i;
+    task.end = i + 1;
+    for (size_t left = all->rows; left > 0; left -= task.rows) {
+        task.rows = rows_of_tile(left, width);
+        tile_any(&task, width);
+        task.out += task.rows;
+        task.start += task.start ? task.rows : 0;
+        task.product[i].x += task.rows;
+    }
+}
+
+static struct ahead ahead_of(const float *weights, const struct span *s, size_t k)
+{
+    const char *at = (const char *)(weights + s->first * k);
+    return (struct ahead){at, at + s->width * k * sizeof(float)};
+}
+
+/* Items share rows of sums evenly, in whole tiles. */
+static size_t rows_of_sums(size_t left)
+{
+    const size_t parts = (left + MANY_ROWS - 1) / MANY_ROWS, even = (left + parts - 1) / parts;
+    const size_t rows = (even + ROWS - 1) / ROWS * ROWS;
+    return rows < left ? rows : left;
+}
+
+/* Each product for many rows before the next one, so that there is time to call the next one's
+ * weights; `then` is the panel after this. */
+static void lstm_far_panel(const struct simd_lstm *a, const struct span *s, const struct span *then,
+                           struct sums *sums)
+{
+    struct ahead wh = ahead_of(a->wh, s, a->n_h);
+    const struct ahead next = ahead_of(a->wx, then, a->n_x);
+    for (size_t item = 0, rows; item < a->items; item += rows) {
+        struct task task = lstm_task(a, s->first, item);
+        task.rows = rows = rows_of_sums(a->items - item);
+        task.out = sums->row;
+        task_product(&task, 0, s->width, wh);
+        task.start = (const float *const *)task.out;
+        task.at = 0;
+        wh.at = wh.end; /* it is there now */
+        task_product(&task, 1, s->width, item + rows == a->items ? next : wh);
+        lstm_cells(a, s, sums, item, rows);
+    }
+}
+
+static void lstm_far(const struct simd_lstm *a, struct sums *sums)
+{
+    const size_t n = a->panel_end - a->panel_begin;
+    struct span s = span_of(a->panels, a->backwards ? a->panel_end - 1 : a->panel_begin, 4 * a->units);
+    for (size_t i = 1; i <= n; i++) {
+        const size_t p = a->backwards ? a->panel_end - 1 - i : a->panel_begin + i;
+        const struct span then = i < n ? span_of(a->panels, p, 4 * a->units) : s;
+        lstm_far_panel(a, &s, &then, sums);
+        s = then;
+    }
+}
+
+/* More weights than a second cache holds, and items enough to hide their coming, but not so
+ * many that it is lost among them. */
+static bool lstm_is_far(const struct simd_lstm *a)
+{
+    enum { LEAST_ITEMS = 16, MOST_ITEMS = 2 * MANY_ROWS };
+    const size_t n = a->panel_end - a->panel_begin;
+    return !a->xw && a->items >= LEAST_ITEMS && a->items <= MOST_ITEMS &&
+           n * WIDE * (a->n_x + a->n_h) * sizeof(float) > 4 * FAR_BYTES;
+}
+
+#endif
 
 static void lstm_many(const struct simd_lstm *a)
 {
     struct sums sums;
-    sums_place(&sums);
+    sums_place(&sums, a->items > NARROW_ROWS ? a->items : NARROW_ROWS);
+#ifdef FETCH_AHEAD
+    if (lstm_is_far(a)) {
+        lstm_far(a, &sums);
+        return;
+    }
+#endif
     for (size_t i = a->panel_begin; i < a->panel_end; i++) {
         const size_t p = a->backwards ? a->panel_end - 1 - (i - a->panel_begin) : i;
         const struct span s = span_of(a->panels, p, 4 * a->units);
@@ -540,9 +667,6 @@ static lstm_group_fn *const lstm_groups[GROUP_MAX + 1][2][2] = {
 #endif
 #endif
 };
-
-/* What the nearest cache holds, and much more than that. */
-enum { NEAR_BYTES = 32 * 1024, FAR_BYTES = 512 * 1024 };
 
 /* Groups of wide panels, then the rest with the narrow panels as the last group. A group has two
  * wide panels, to have sums enough in flight; but one of 64 columns where the weights are more

@@ -294,11 +294,11 @@ double logistic(double x)
     return 1.0 / (1.0 + exp(-x));
 }
 
-const size_t case_inputs[N_INPUTS] = {0, 1, 3, 17, MAX_INPUT};
+const size_t case_inputs[N_INPUTS] = {0, 1, 3, 17, 64};
 
 size_t row_count(size_t index)
 {
-    return index < 13 ? index + 1 : MAX_ROWS;
+    return index < 13 ? index + 1 : 33;
 }
 
 size_t size_of(size_t index)
@@ -319,4 +319,7 @@ void each_step_shape(struct run *run, void *context,
                 if (shape.items <= 2 || (size + m) % N_INPUTS == k)
                     one(run, context, &shape);
             }
+    /* More weights than a second cache holds. */
+    for (size_t items = 16; items <= MAX_ROWS; items += 18)
+        one(run, context, &(struct step_shape){.items = items, .n_x = MAX_INPUT, .units = MAX_UNITS});
 }

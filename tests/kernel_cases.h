@@ -12,9 +12,9 @@
 #include "tests/rng.h"
 
 enum {
-    MAX_ROWS = 33,
+    MAX_ROWS = 52,
     MAX_UNITS = 300,
-    MAX_INPUT = 64,
+    MAX_INPUT = 192,
     MAX_COLUMNS = 4 * MAX_UNITS + 64,
     BEFORE = 8, /* floats before each row that must keep their bits */
 };
