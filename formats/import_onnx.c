@@ -14,7 +14,7 @@
 
 /* What an import may take beside the file's own bytes: parsed messages, values, decoded
  * weights. Files of many tiny messages need the most. */
-enum { MEMORY_PER_BYTE = 24, MEMORY_BASE = 8 << 20, NEWEST_OPSET_TRIED = 20 };
+enum { MEMORY_PER_BYTE = 24, MEMORY_BASE = 8 << 20, NEWEST_OPSET_TRIED = 20, MAX_OUTPUTS = 1000 };
 
 /* ---- memory -------------------------------------------------------------- */
 
@@ -250,16 +250,22 @@ static bool read_spec(struct onnx_import *import, json_t *spec, const char **out
 static bool fix_inputs(struct onnx_import *import, const json_t *spec)
 {
     json_t *constants = json_object_get(spec, "constants"), *number;
+    size_t n_found = 0;
     const char *name;
+    for (uint32_t i = 0; i < import->n_values; i++) {
+        struct onnx_value *value = &import->values[i];
+        if (!value->input || !(number = json_object_get(constants, value->name)))
+            continue;
+        value->is_fixed = true;
+        value->fixed = json_number_value(number);
+        n_found++;
+    }
+    if (n_found == json_object_size(constants))
+        return true;
     json_object_foreach(constants, name, number) {
         bool found = false;
-        for (uint32_t i = 0; i < import->n_values; i++) {
-            struct onnx_value *value = &import->values[i];
-            if (!value->input || strcmp(value->name, name) != 0)
-                continue;
-            value->is_fixed = found = true;
-            value->fixed = json_number_value(number);
-        }
+        for (uint32_t i = 0; i < import->n_values && !found; i++)
+            found = import->values[i].is_fixed && strcmp(import->values[i].name, name) == 0;
         if (!found)
             onnx_note(import, "the spec's constant '%.60s' is no input of the graph", name);
     }
@@ -316,6 +322,9 @@ static bool import_model(struct onnx_import *import, json_t *spec, struct model_
     uint32_t last;
     if (!graph || graph->n_node == 0)
         return import_fail(import->error, "the file has no graph with nodes; it may be no ONNX model");
+    if (graph->n_output > MAX_OUTPUTS)
+        return import_fail(import->error, "the graph has %zu outputs; up to %d are supported", graph->n_output,
+                           MAX_OUTPUTS);
     if (!read_opset(import) || !read_spec(import, spec, &output) || !onnx_resolve(import) ||
         !fix_inputs(import, spec) || !onnx_find_cells(import) || !onnx_find_roles(import, output) ||
         !onnx_understand(import))

@@ -101,7 +101,8 @@ static bool is_product(const struct finder *f, int32_t value, struct product *ou
 /* Where a value comes from, through nodes that only pass it on. */
 static int32_t root_of(const struct finder *f, int32_t value)
 {
-    for (;;) {
+    enum { FARTHEST = 100 }; /* a hostile file has a million of them */
+    for (uint32_t i = 0; i < FARTHEST; i++) {
         const struct onnx_value *at = &f->import->values[value];
         const struct onnx_node *node = at->producer < 0 ? NULL : &f->import->nodes[at->producer];
         const char *op = node && node->proto->op_type ? node->proto->op_type : "";
@@ -110,6 +111,7 @@ static int32_t root_of(const struct finder *f, int32_t value)
             return value;
         value = node->inputs[0];
     }
+    return value;
 }
 
 static bool is_graph_input(const struct finder *f, int32_t value)
@@ -399,7 +401,7 @@ static bool try_gru(struct finder *f)
 /* ---- RNN ----------------------------------------------------------------- */
 
 /* act(product + product), one of them with an input of the graph. That alone could be anything; it
- * is a state if what comes out is an output of the graph, or goes into the same product again. */
+ * is a state if what comes out is an output of the graph. */
 static bool try_rnn(struct finder *f, uint32_t activation)
 {
     struct onnx_cell cell = {.type = MODEL_RNN, .n_gates = 1, .activation = activation};
@@ -413,9 +415,7 @@ static bool try_rnn(struct finder *f, uint32_t activation)
     for (size_t i = 0; !returned && i < graph->n_output; i++)
         returned = graph->output[i]->name &&
                    strcmp(graph->output[i]->name, f->import->values[f->anchor->outputs[0]].name) == 0;
-    if (!(is_graph_input(f, root) && returned) && !is_constant(f, root) &&
-        !(f->import->values[root].producer >= 0 &&
-          f->import->nodes[f->import->values[root].producer].kind == NODE_CELL))
+    if (!is_graph_input(f, root) || !returned)
         return true;
     cell.state = cell.h.operand;
     cell.split_x = cell.split_h = ONNX_ABSENT;
