@@ -171,8 +171,10 @@ bool archive_read(struct archive *archive, size_t index, struct archive_bytes *o
                out->n_bytes);
     if (file)
         zip_fclose(file);
-    if (!good)
+    if (!good) {
         free(out->bytes);
+        *out = (struct archive_bytes){NULL, 0};
+    }
     archive->unpacked += good ? stat.size : 0;
     return good;
 }

@@ -29,10 +29,11 @@ static bool finish(struct model_builder *builder, struct imported *out)
     return true;
 }
 
-void import_bytes(const uint8_t *bytes, size_t n_bytes, const char *spec, struct imported *out)
+void import_bytes_of_key(const uint8_t *bytes, size_t n_bytes, const char *spec, const char *key,
+                         struct imported *out)
 {
     struct import_source source = {.path = "test", .bytes = bytes, .n_bytes = n_bytes, .spec = spec,
-                                   .n_spec = spec ? strlen(spec) : 0, .note = add_note,
+                                   .key = key, .n_spec = spec ? strlen(spec) : 0, .note = add_note,
                                    .note_context = out};
     struct model_builder *builder = model_builder_create();
     struct import_error error = {.text = "not recognised"};
@@ -47,6 +48,11 @@ void import_bytes(const uint8_t *bytes, size_t n_bytes, const char *spec, struct
         snprintf(out->error, sizeof out->error, "%s%s", error.of_spec ? "spec " : "",
                  builder ? error.text : "out of memory");
     model_builder_destroy(builder);
+}
+
+void import_bytes(const uint8_t *bytes, size_t n_bytes, const char *spec, struct imported *out)
+{
+    import_bytes_of_key(bytes, n_bytes, spec, NULL, out);
 }
 
 void imported_free(struct imported *imported)

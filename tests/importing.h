@@ -19,6 +19,8 @@ struct imported {
 
 /* The first importer that recognises the bytes imports them. `spec` may be NULL. */
 void import_bytes(const uint8_t *bytes, size_t n_bytes, const char *spec, struct imported *out);
+void import_bytes_of_key(const uint8_t *bytes, size_t n_bytes, const char *spec, const char *key,
+                         struct imported *out);
 void imported_free(struct imported *imported);
 
 #endif
