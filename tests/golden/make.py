@@ -209,6 +209,11 @@ def residual(m):
     m.pool("last", m.recurrent("lstm", both, 10))
 
 
+def gates(m):
+    """Panels of every width for cells that take one gate at a time."""
+    m.recurrent("gru", m.recurrent("rnn", 0, 84, activations=(ACT["relu"],)), 40)
+
+
 def mask_of(m, value):
     """Passes over the frames whose first number is not positive."""
     first = m.put("slice", [value], [1], words={0: 0, 1: 0, 2: 1, 3: 1})
@@ -251,7 +256,7 @@ MODELS = {
     "spectrogram": (spectrogram, 45, 6, 1), "convolutions": (convolutions, 5, 40, 1),
     "fewer-steps": (fewer_steps, 4, 23, 1), "look-ahead": (look_ahead, 3, 9, 1),
     "tiny-numbers": (tiny_numbers, 3, 10, 1e-8), "huge-numbers": (huge_numbers, 2, 10, 1e6),
-    "masked": (masked, 4, 23, 2), "attention": (attention, 3, 29, 2),
+    "gates": (gates, 3, 9, 2), "masked": (masked, 4, 23, 2), "attention": (attention, 3, 29, 2),
 }
 
 
