@@ -17,9 +17,10 @@
  * the text they keep an import below 256 MiB. Captures of amplifiers have a few thousand numbers. */
 enum {
     MAX_BYTES = 32 << 20,
-    MAX_VALUES = 2 << 20,
+    MAX_VALUES = 1 << 20,
     MAX_ARRAYS = 1 << 18,
     MAX_OBJECTS = 1 << 15,
+    MAX_MEMBERS = 1 << 16, /* of all objects; duplicate keys are looked for */
     MAX_DEPTH = 16,
 };
 
@@ -77,19 +78,32 @@ bool audio_json_has_key(const uint8_t *bytes, size_t n_bytes, const char *key, b
     return false;
 }
 
+struct census {
+    size_t arrays, objects, members;
+};
+
+static void count(struct census *census, uint8_t c)
+{
+    census->arrays += c == '[';
+    census->objects += c == '{';
+    census->members += c == ':';
+}
+
 /* Containers cost more than numbers, so that they are counted apart from what json_text counts. */
 static bool check_containers(const struct import_source *source, struct import_error *error)
 {
-    size_t arrays = 0, objects = 0;
+    struct census census = {0};
     for (size_t i = 0; i < source->n_bytes; i++) {
         if (source->bytes[i] == '"')
             i = string_end(source->bytes, source->n_bytes, i);
         else
-            arrays += source->bytes[i] == '[', objects += source->bytes[i] == '{';
-        if (arrays > MAX_ARRAYS)
+            count(&census, source->bytes[i]);
+        if (census.arrays > MAX_ARRAYS)
             return import_fail(error, "JSON byte %zu: more than %d arrays", i, MAX_ARRAYS);
-        if (objects > MAX_OBJECTS)
+        if (census.objects > MAX_OBJECTS)
             return import_fail(error, "JSON byte %zu: more than %d objects", i, MAX_OBJECTS);
+        if (census.members > MAX_MEMBERS)
+            return import_fail(error, "JSON byte %zu: more than %d members of objects", i, MAX_MEMBERS);
     }
     return true;
 }

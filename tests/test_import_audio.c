@@ -367,11 +367,17 @@ Test(import_audio, gains_in_db)
 
 /* ---- hostile files ------------------------------------------------------- */
 
+/* Of the processor, in seconds. */
 static double now(void)
 {
-    struct timespec at;
-    timespec_get(&at, TIME_UTC);
-    return (double)at.tv_sec + 1e-9 * (double)at.tv_nsec;
+    return (double)clock() / CLOCKS_PER_SEC;
+}
+
+/* Sanitizers and emulators take their time. */
+static double patience(void)
+{
+    const char *quick = getenv("LSTMRUN_QUICK");
+    return (quick && *quick ? 10 : 1) * TESTS_SLOWDOWN;
 }
 
 /* `start`, `n` times `piece`. The file is refused with `expected` in a second. */
@@ -387,7 +393,7 @@ static void expect_refused(const char *start, const char *piece, size_t n, const
         memcpy(text + n_start + i * n_piece, piece, n_piece);
     began = now();
     import_bytes((const uint8_t *)text, n_bytes, NULL, &model);
-    cr_expect_lt(now() - began, 1.0 * TESTS_SLOWDOWN, "%s… took %g s", piece, now() - began);
+    cr_expect_lt(now() - began, patience(), "%s… took %g s", piece, now() - began);
     cr_expect(!model.good && strstr(model.error, expected), "%s…: '%s', expected '%s'", piece, model.error,
               expected);
     imported_free(&model);
@@ -400,7 +406,8 @@ Test(import_audio, hostile_sizes)
     expect_refused(start, "[", 1000000, "more than 262144 arrays");
     expect_refused(start, "[", 1000, "nested deeper than 16");
     expect_refused(start, "{\"a\":", 1000000, "more than 32768 objects");
-    expect_refused("{\"architecture\": 1, \"weights\": [0", ",0", 3000000, "more than 2097152 values");
+    expect_refused("{\"architecture\": 1", ",\"a\":1", 1000000, "more than 65536 members");
+    expect_refused("{\"architecture\": 1, \"weights\": [0", ",0", 3000000, "more than 1048576 values");
     expect_refused("{\"architecture\": \"", "a", 40 << 20, "bytes of JSON, at most");
     expect_refused("{\"architecture\": \"", "a", 1 << 20, "JSON line 1");
     expect_refused("{\"a.weight\": [[1", ",1", 1000000, "JSON line 1");
