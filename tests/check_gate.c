@@ -169,7 +169,8 @@ static void case_run(struct run *run, void *context, const struct step_shape *sh
     c->shape = *shape;
     for (unsigned use = 0; use < N_USES; use++) {
         c->use = (enum simd_gate_use)use;
-        if ((shape->items < 3 && shape->n_x < 4) || (shape->units + shape->items + shape->n_x) % N_USES == use)
+        if ((shape->items < 3 && shape->n_x < 4) ||
+            (shape->units + shape->items + shape->n_x) % N_USES == use)
             case_use(run, c);
     }
 }
