@@ -53,6 +53,7 @@ static const struct spec_key module_keys[] = {
     {"epsilon", SPEC_NOT_NEGATIVE, NULL, NULL}, {"hidden_size", SPEC_COUNT, NULL, NULL},
     {"reset_after", SPEC_BOOL, NULL, NULL},  {"stride", SPEC_COUNT, NULL, NULL},
     {"dilation", SPEC_COUNT, NULL, NULL},    {"padding", SPEC_COUNTS, NULL, NULL},
+    {"groups", SPEC_COUNT, NULL, NULL},
     {"padding_mode", SPEC_WORD, NULL, padding_modes}, {NULL, SPEC_TEXT, NULL, NULL},
 };
 
@@ -67,6 +68,7 @@ static const struct spec_key layer_keys[] = {
     {"shape", SPEC_COUNTS, NULL, NULL},  {"steps", SPEC_COUNT, NULL, NULL},
     {"stride", SPEC_COUNT, NULL, NULL},  {"dilation", SPEC_COUNT, NULL, NULL},
     {"padding", SPEC_COUNTS, NULL, NULL}, {"padding_mode", SPEC_WORD, NULL, padding_modes},
+    {"groups", SPEC_COUNT, NULL, NULL},
     {"epsilon", SPEC_NOT_NEGATIVE, NULL, NULL}, {NULL, SPEC_TEXT, NULL, NULL},
 };
 

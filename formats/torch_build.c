@@ -468,7 +468,7 @@ static bool check_entry_keys(const struct torch_work *work, json_t *entry, size_
 {
     static const char *const always[] = {"type", "module", "name", "inputs", NULL};
     static const char *const of_conv[] = {"activation", "alpha", "beta", "stride", "dilation", "padding",
-                                          "padding_mode", NULL};
+                                          "padding_mode", "groups", NULL};
     bool conv = module && module->type == MODEL_CONV1D;
     const char *key;
     json_t *unused;

@@ -87,15 +87,19 @@ static bool add_tensors(const struct torch_work *work, const struct conv *conv,
            torch_add_weights(work, conv->module->bias, &layer->tensors[1]);
 }
 
+/* Like PyTorch's own: one group unless said otherwise. */
 static bool check_channels(const struct torch_work *work, struct conv *conv, uint32_t channels)
 {
-    uint32_t outputs = conv->module->output;
+    uint32_t outputs = conv->module->output, groups = count_of(conv, "groups");
     conv->channels = channels;
-    if (channels % conv->per_group == 0 && outputs % (channels / conv->per_group) == 0)
+    if (groups && channels / groups == conv->per_group && channels % groups == 0 && outputs % groups == 0)
         return true;
-    return import_fail(work->error, "'%s' reads %u channels a group and gives %u, which does not fit the %u "
-                                    "of "
-                       "'%s' before it", conv->name, conv->per_group, outputs, channels, work->current_name);
+    return import_fail(work->error, "'%s' reads %u channels in each of %u group%s and gives %u, which does "
+                                    "not fit the %u channels of '%s' before it; \"groups\" in --spec says "
+                                    "how many there are",
+                       conv->name,
+                       conv->per_group, groups, groups == 1 ? "" : "s", outputs, channels,
+                       work->current_name);
 }
 
 /* How far the taps reach beyond the first. */
@@ -145,15 +149,11 @@ static bool add_over_time(struct torch_work *work, struct conv *conv)
     if (!check_channels(work, conv, layer.dims[0]) || !read_words(work, conv, &layer))
         return false;
     padding = (uint64_t)layer.params[MODEL_CONV_PAD_BEFORE] + layer.params[MODEL_CONV_PAD_AFTER];
-    if (layer.params[MODEL_CONV_STRIDE] != 1)
-        return spec_fail(work->error, "'%s': a temporal_conv gives a frame for each one it reads, so its "
-                                      "stride is 1, not %u", conv->name, layer.params[MODEL_CONV_STRIDE]);
-    if (padding != reach(conv, layer.params))
-        return spec_fail(work->error, "'%s': \"padding\" [before, after] must add up to %llu, so that there "
-                                      "are as many steps as before; [%llu, 0] looks back only", conv->name,
-                         (unsigned long long)reach(conv, layer.params),
-                         (unsigned long long)reach(conv, layer.params));
-    if (padding * layer.dims[0] > MODEL_MAX_FRAME)
+    if (padding > reach(conv, layer.params))
+        return spec_fail(work->error, "'%s': a \"padding\" of %llu steps together; over the steps of a run "
+                                      "at most %llu can be, which leaves as many steps as before", conv->name,
+                         (unsigned long long)padding, (unsigned long long)reach(conv, layer.params));
+    if (reach(conv, layer.params) * layer.dims[0] > MODEL_MAX_FRAME)
         return spec_fail(work->error, "'%s' would look at more than %d numbers", conv->name, MODEL_MAX_FRAME);
     layer.dims[0] = conv->module->output;
     return add_tensors(work, conv, &layer) && torch_add_layer(work, &layer);

@@ -346,13 +346,20 @@ static bool read_norm(struct torch_module *module, bool by_spec, struct import_e
     return !module->bias || expect_shape(module->bias, weight->dims[0], 0, error);
 }
 
+/* For the size of the model's input; more than the outputs cannot be. */
+static uint32_t groups_of(const struct torch_module *module)
+{
+    json_int_t groups = json_integer_value(json_object_get(module->hints, "groups"));
+    return groups > 0 && groups <= (json_int_t)module->weight->dims[0] ? (uint32_t)groups : 1;
+}
+
 static bool read_conv(struct torch_module *module, struct import_error *error)
 {
     const struct named_tensor *weight = module->weight;
     module->type = MODEL_CONV1D;
     if (weight->rank != 3)
         return refuse_tensor(weight, "a convolution's weight has three dimensions", error);
-    module->input = (uint32_t)weight->dims[1];
+    module->input = (uint32_t)weight->dims[1] * groups_of(module);
     module->output = (uint32_t)weight->dims[0];
     return !module->bias || expect_shape(module->bias, weight->dims[0], 0, error);
 }
@@ -439,7 +446,7 @@ static bool hint_applies(const char *key, uint32_t type)
     if (strcmp(key, "epsilon") == 0)
         return type == MODEL_LAYER_NORM || type == MODEL_SCALE;
     if (strcmp(key, "stride") == 0 || strcmp(key, "dilation") == 0 || strcmp(key, "padding") == 0 ||
-        strcmp(key, "padding_mode") == 0)
+        strcmp(key, "padding_mode") == 0 || strcmp(key, "groups") == 0)
         return type == MODEL_CONV1D;
     if (strcmp(key, "hidden_size") == 0)
         return recurrent;

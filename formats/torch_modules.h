@@ -27,7 +27,7 @@ struct torch_module {
     /* MODEL_LSTM … MODEL_RNN, MODEL_DENSE, MODEL_EMBEDDING, MODEL_LAYER_NORM; MODEL_SCALE: a batch_norm;
      * MODEL_CONV1D: a convolution of either kind */
     uint32_t type;
-    uint32_t input, output; /* frame sizes; an embedding's input is 1, a convolution's that of a group */
+    uint32_t input, output; /* frame sizes; an embedding's input is 1, a convolution's its channels */
     json_t *hints; /* the spec's and, where it is silent, the file's; never NULL */
 
     /* recurrent */

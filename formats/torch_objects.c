@@ -186,7 +186,7 @@ static bool hint_conv(struct torch_collector *work, const struct visit *visit, j
 {
     const struct pickle_value *mode = attribute(work, visit, "padding_mode");
     json_t *padding = padding_of(work, visit);
-    int64_t stride, dilation;
+    int64_t stride, dilation, groups;
     if (!padding)
         return true; /* TorchScript: only the code tells, so the spec has to */
     if (json_object_set_new(hints, "padding", padding))
@@ -195,6 +195,8 @@ static bool hint_conv(struct torch_collector *work, const struct visit *visit, j
         return out_of_memory(work);
     if (size_of(work, visit, "dilation", &dilation) &&
         json_object_set_new(hints, "dilation", json_integer(dilation)))
+        return out_of_memory(work);
+    if (size_of(work, visit, "groups", &groups) && json_object_set_new(hints, "groups", json_integer(groups)))
         return out_of_memory(work);
     if (pickle_is_text(mode, "circular"))
         return doubt(work, hints, "torch.nn.Conv1d with circular padding");

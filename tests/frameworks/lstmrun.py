@@ -30,7 +30,8 @@ class _Shape(ctypes.Structure):
 class _Info(ctypes.Structure):
     _fields_ = [("input", _Shape), ("output", _Shape), ("output_once", c_int), ("streams", c_int),
                 ("n_layers", c_uint32), ("n_metadata", c_uint32), ("n_parameters", c_uint64),
-                ("weight_bytes", c_uint64), ("flops_per_step", c_uint64), ("state_floats", c_size_t)]
+                ("weight_bytes", c_uint64), ("flops_per_step", c_uint64), ("state_floats", c_size_t),
+                ("least_steps", c_size_t)]
 
 
 class _Options(ctypes.Structure):
@@ -56,6 +57,7 @@ def _load():
     library.lstm_model_get_info.restype = POINTER(_Info)
     library.lstm_stream_get_state.restype = POINTER(c_float)
     library.lstm_version.restype = c_char_p
+    library.lstm_model_get_output_steps.restype = c_size_t
     return library
 
 
@@ -116,7 +118,7 @@ class Plan:
         """Outputs and final states of a batch. `states`: per item {key: array} to start from, or None."""
         info, items = self.model.info, []
         inputs = [np.ascontiguousarray(frames, dtype=np.float32) for frames in sequences]
-        frames_out = [min(1, len(x)) if info.output_once else len(x) for x in inputs]
+        frames_out = [_lib.lstm_model_get_output_steps(self.model.handle, c_size_t(len(x))) for x in inputs]
         outputs = [np.zeros((n, info.output.size), np.float32) for n in frames_out]
         for x, y in zip(inputs, outputs):
             stream = c_void_p()
