@@ -115,3 +115,37 @@ Test(choose, levels)
     cr_expect_str_eq(machine_level(&machine, 8 << 20), "L3");
     cr_expect_str_eq(machine_level(&machine, 1e9), "DRAM");
 }
+
+/* The constants' proportions are one machine's. By the limits of a very different one (half the arithmetic, L3
+ * three times as near, caches of half the size; measured there by lstmbench --limits) what is chosen is no
+ * slower than one thread, and from (40, 64) on nearly the best. */
+Test(choose, holds_by_the_limits_of_another_machine)
+{
+    static const size_t items[] = {1, 8, 32, 64, 512}, steps[] = {1, 50, 100};
+    static const double sizes[][2] = {{1, 8}, {1, 16}, {1, 32}, {1, 40}, {1, 64}, {40, 64},
+                                      {64, 64}, {128, 128}, {256, 256}, {512, 512}, {1024, 1024}};
+    const struct machine known = machine_of(16, 2, 32 << 10, 1 << 20, 32 << 20);
+    const struct split none = {SPLIT_NONE, 1};
+    struct machine other = known;
+    other.gflops = 115;
+    other.l1_gbs = 210;
+    other.l2_gbs = 115;
+    other.l3_gbs = 90;
+    other.dram_gbs = 20;
+    other.act_ns = 2.2;
+    other.cell_ns = 30;
+    for (size_t z = 0; z < sizeof sizes / sizeof sizes[0]; z++)
+        for (size_t i = 0; i < 5; i++)
+            for (size_t s = 0; s < 3; s++) {
+                const struct layer_cost cost = lstm_cost(sizes[z][0], sizes[z][1], 1);
+                const struct split a = choose_split(&known, &cost, 1, items[i], steps[s], 2);
+                const struct split b = choose_split(&other, &cost, 1, items[i], steps[s], 2);
+                const double chosen = cost_model(&other, &cost, 1, items[i], steps[s], a);
+                const double best = cost_model(&other, &cost, 1, items[i], steps[s], b);
+                const double alone = cost_model(&other, &cost, 1, items[i], steps[s], none);
+                cr_expect(chosen <= alone && (sizes[z][0] < 40 || chosen <= 1.05 * best),
+                          "lstm-t%zun%zuc%gh%g: mode %d takes %.2f of mode %d's time, %.2f of one thread's",
+                          steps[s], items[i], sizes[z][0], sizes[z][1], (int)a.mode, chosen / best,
+                          (int)b.mode, chosen / alone);
+            }
+}
