@@ -616,6 +616,110 @@ Test(import_torch, circles)
     cr_expect(!model.good && strstr(model.error, "more than 64 inside each other"), "%s", model.error);
 }
 
+/* ---- what specs ask of these files --------------------------------------- */
+
+struct spec_case {
+    const char *layers; /* of the spec's */
+    const char *says;   /* NULL: accepted */
+};
+
+/* The file has fc [2, 3] and conv [2, 3, 2]; frames come in as [6] and are [2,
+                                                                             3] for the first layer here. */
+static const struct spec_case spec_cases[] = {
+    {"{\"module\":\"conv\",\"type\":\"conv1d\"}", NULL},
+    {"{\"module\":\"conv\",\"type\":\"conv1d\",\"padding\":1,\"stride\":2,\"activation\":\"relu\"}", NULL},
+    {"{\"module\":\"conv\",\"type\":\"conv1d\",\"padding\":[0,1],\"padding_mode\":\"reflect\"}", NULL},
+    {"{\"module\":\"conv\"}", "'conv' is a convolution; say with \"type\""},
+    {"{\"module\":\"conv\",\"type\":\"softmax\"}", "expected either \"module\" or \"type\""},
+    {"{\"type\":\"conv1d\"}", "expected either \"module\" or \"type\""},
+    {"{\"module\":\"conv\",\"type\":\"temporal_conv\"}", "reads a frame [channels] at each step"},
+    {"{\"module\":\"conv\",\"type\":\"conv1d\",\"stride\":0}", "must be 1 or more"},
+    {"{\"module\":\"conv\",\"type\":\"conv1d\",\"dilation\":2}", "2 taps do not fit 2 positions"},
+    {"{\"module\":\"conv\",\"type\":\"conv1d\",\"padding\":[1]}", "one number, or two for before and after"},
+    {"{\"module\":\"conv\",\"type\":\"conv1d\",\"groups\":3}", "does not fit the 3 channels of"},
+    {"{\"module\":\"conv\",\"type\":\"conv1d\",\"padding\":2,\"padding_mode\":\"reflect\"}", "reflection by "
+                                                                                             "2 and 2"},
+    {"{\"module\":\"conv\",\"type\":\"conv1d\",\"padding_mode\":\"circular\"}", "expected one of \"zeros\""},
+    {"{\"type\":\"transpose\"},{\"module\":\"conv\",\"type\":\"conv1d\"}", "does not fit the 2 channels of"},
+    {"{\"type\":\"transpose\",\"axes\":[0,0]}", "must list the 2 axes of a frame, each once"},
+    {"{\"type\":\"transpose\",\"axes\":[0]}", "must list the 2 axes of a frame, each once"},
+    {"{\"type\":\"reshape\",\"shape\":[4]}", "before it are [2, 3], which \"shape\" does not hold"},
+    {"{\"type\":\"reshape\"}", "needs a \"shape\" of 1 to 3 numbers"},
+    {"{\"type\":\"reshape\",\"shape\":[1,2,3,1]}", "needs a \"shape\" of 1 to 3 numbers"},
+    {"{\"type\":\"magnitude\"}", "the last dimension of"},
+    {"{\"type\":\"delay\",\"steps\":0}", "a delay of 0 steps"},
+    {"{\"type\":\"delay\",\"steps\":16777216}", "a delay of 16777216 steps"},
+    {"{\"type\":\"delay\",\"steps\":2},{\"type\":\"reverse\"},{\"type\":\"l2_norm\"}", NULL},
+    {"{\"type\":\"last\"},{\"type\":\"delay\"}", "needs a frame at each step"},
+    {"{\"type\":\"last\"},{\"type\":\"reverse\"}", "needs a frame at each step"},
+    {"{\"type\":\"slice\",\"axis\":2,\"count\":1}", "axis 2 of frames with 2 dimensions"},
+    {"{\"type\":\"slice\",\"axis\":0,\"count\":3}", "takes 3 numbers from 0 on"},
+    {"{\"type\":\"slice\",\"axis\":0,\"count\":1}", NULL},
+    {"{\"type\":\"softmax\",\"steps\":1}", "$.layers[1].steps: means nothing to a softmax layer"},
+    {"{\"type\":\"slice\",\"count\":2,\"name\":\"s\"},{\"type\":\"concat\",\"inputs\":[\"s\",\"s\"]}", NULL},
+    {"{\"type\":\"slice\",\"count\":2,\"name\":\"s\"},{\"type\":\"concat\",\"inputs\":[\"s\",\"input\"]}",
+     "input 1 gives frames [6] a step, the first one [2, 2] a step"},
+    {"{\"type\":\"slice\",\"count\":2},{\"module\":\"fc\"}", "'fc' reads rows of 3 numbers"},
+    {"{\"module\":\"fc\"}", NULL},
+};
+
+Test(import_torch, layers_of_a_spec)
+{
+    for (size_t i = 0; i < sizeof spec_cases / sizeof *spec_cases; i++) {
+        char spec[600];
+        bool fc = strstr(spec_cases[i].layers, "\"fc\"") != NULL;
+        bool conv = strstr(spec_cases[i].layers, "\"conv\"") != NULL;
+        struct bytes pickle;
+        struct imported model;
+        begin(&pickle);
+        add(&pickle, "fc.weight", two_by_three);
+        add(&pickle, "conv.weight", (struct pickled_tensor){.rank = 3, .dims = {2, 3, 2}});
+        put_line(&pickle, "u");
+        snprintf(spec, sizeof spec,
+                 "{\"input\":{\"size\":6},\"ignore\":[%s%s%s],\"layers\":[{\"type\":\"reshape\","
+                 "\"shape\":[2,3],\"name\":\"r\"},%s]}", fc ? "" : "\"fc*\"", fc || conv ? "" : ",",
+                 conv ? "" : "\"conv*\"", spec_cases[i].layers);
+        import(&pickle, spec, NULL, &model);
+        if (spec_cases[i].says)
+            cr_expect(!model.good && strstr(model.error, spec_cases[i].says), "%s: '%s' does not say '%s'",
+                      spec_cases[i].layers, model.error, spec_cases[i].says);
+        else
+            cr_expect(model.good, "%s: %s", spec_cases[i].layers, model.error);
+        imported_free(&model);
+    }
+}
+
+/* fc reads three numbers: the last one of the frame before and two new ones. */
+Test(import_torch, context)
+{
+    static const struct { const char *input, *says; } rows[] = {
+        {"{\"context\":1}", NULL},
+        {"{\"context\":2}", "$.input.context: 2 of frames of 1 numbers; expected 1 to 1"},
+        {"{\"context\":3}", "$.input.context: 3 of the 3 numbers that 'fc' reads"},
+        {"{\"context\":0}", "$.input.context: 0 of frames of 3 numbers"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char spec[200];
+        struct bytes pickle;
+        struct imported model;
+        struct model_value input;
+        begin(&pickle);
+        add(&pickle, "fc.weight", two_by_three);
+        put_line(&pickle, "u");
+        snprintf(spec, sizeof spec, "{\"input\":%s}", rows[i].input);
+        import(&pickle, spec, NULL, &model);
+        if (rows[i].says) {
+            cr_expect(!model.good && strstr(model.error, rows[i].says), "%s", model.error);
+        } else {
+            expect_layer_name(&model, 2, "input_context");
+            expect_layer_name(&model, 3, "fc");
+            model_get_value(&model.view, 0, &input);
+            cr_expect_eq(input.size, 2);
+        }
+        imported_free(&model);
+    }
+}
+
 /* ---- NumPy --------------------------------------------------------------- */
 
 /* "w" as pickle.dump of protocol 2 and 3 has an array of f4. */
