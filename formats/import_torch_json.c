@@ -30,8 +30,9 @@ static bool shape_of(const struct audio_file *file, const json_t *value, struct 
     for (; json_is_array(value); value = json_array_get(value, 0)) {
         size_t n = json_array_size(value);
         if (out->rank == MAX_RANK || n == 0 || n > MODEL_MAX_DIM)
-            return import_fail(file->error, "state_dict.%.100s: an array of %zu in level %u; up to %d "
-                               "levels with 1 to %d in each are supported", out->name, n, out->rank, MAX_RANK, MODEL_MAX_DIM);
+            return import_fail(file->error, "state_dict.%.100s: an array of %zu in level %u; up to %d levels "
+                               "with 1 to %d in each are supported", out->name, n, out->rank, MAX_RANK,
+                               MODEL_MAX_DIM);
         out->dims[out->rank++] = n;
         out->count = out->count > SIZE_MAX / n ? SIZE_MAX : out->count * n; /* a lie is found below */
     }

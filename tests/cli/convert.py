@@ -243,6 +243,29 @@ def verify_fails(place):
     refuse(place, ["m.safetensors", "--verify", "ref.npz", "--tolerance", "-1"], "expected a number", 2)
 
 
+def aidax(outputs):
+    """A network of one dense layer, y = 2x + 1, with a skip connection: 3x + 1; and vectors to test it with."""
+    return json.dumps({"in_shape": [None, None, 1], "in_skip": 1, "metadata": {"samplerate": "48000"}, "layers": [
+        {"type": "dense", "activation": "", "shape": [None, None, 1], "weights": [[[2]], [1]]}],
+        "input_batch": [1, 0.5, -2], "output_batch": outputs}).encode()
+
+
+@test
+def reference_in_source(place):
+    """--verify stored takes the vectors of a file that has some, and they stay in the model file"""
+    place.write("good.aidax", aidax([4, 2.5, -5]))
+    done = place.run("good.aidax", "--verify", "stored", "-o", "good.bin")
+    contains(done.out.decode(), "rtneural", "output +3 numbers, max absolute error 0", "within 1e-05")
+    contains(place.run("--verify", "stored", "good.bin").out.decode(), "verified with good.bin")
+    place.write("bad.aidax", aidax([4, 2.5, -4]))
+    before = sorted(path.name for path in place.folder.iterdir())
+    done = place.run("bad.aidax", "--verify", "stored", "-o", "bad.bin", code=1)
+    contains(done.err, "further from bad.aidax than --tolerance")
+    check(sorted(path.name for path in place.folder.iterdir()) == before, "something was written")
+    place.write("wavenet.nam", b'{"version": "0.5.4", "architecture": "WaveNet", "config": {}, "weights": []}')
+    refuse(place, ["wavenet.nam", "-o", "x.bin"], "architecture: 'WaveNet' is not supported; LSTM is")
+
+
 @test
 def stored_reference(place):
     """--keep-reference stores vectors that --verify stored uses"""
