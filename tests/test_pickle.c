@@ -23,12 +23,13 @@ static bool read_bytes(const void *bytes, size_t n, struct pickle *pickle, char 
 
 #define READ(literal) must_read(literal, sizeof(literal) - 1)
 
-/* Kept until the test's process ends. */
+/* What READ read last; the next READ ends it. */
 static struct pickle current;
 
 static const struct pickle_value *must_read(const char *bytes, size_t n)
 {
     char error[300];
+    pickle_free(&current);
     cr_assert(read_bytes(bytes, n, &current, error), "%s", error);
     cr_assert_eq(current.n_bytes, n);
     return pickle_get(&current, current.root);

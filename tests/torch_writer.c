@@ -81,10 +81,11 @@ static void put_tuple(struct bytes *to, const int64_t *items, unsigned n)
 
 void put_tensor(struct bytes *to, const struct pickled_tensor *tensor)
 {
-    int64_t strides[9], count = 1;
+    uint64_t count = 1; /* may wrap around: tests ask for shapes that nothing could have */
+    int64_t strides[9];
     bool given = false;
-    for (unsigned i = tensor->rank; i-- > 0; count *= tensor->dims[i]) {
-        strides[i] = count;
+    for (unsigned i = tensor->rank; i-- > 0; count *= (uint64_t)tensor->dims[i]) {
+        strides[i] = (int64_t)count;
         given |= tensor->strides[i] != 0;
     }
     put_global(to, "torch._utils", "_rebuild_tensor_v2");
@@ -93,7 +94,7 @@ void put_tensor(struct bytes *to, const struct pickled_tensor *tensor)
     put_global(to, "torch", tensor->storage ? tensor->storage : "FloatStorage");
     put_text(to, tensor->key ? tensor->key : "0");
     put_text(to, "cpu");
-    put_int(to, tensor->numel ? tensor->numel : count);
+    put_int(to, tensor->numel ? tensor->numel : (int64_t)count);
     put_line(to, "tQ");
     put_int(to, tensor->offset);
     put_tuple(to, tensor->dims, tensor->rank);
