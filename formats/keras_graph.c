@@ -383,7 +383,7 @@ static bool do_layer(struct functional *f, size_t index)
     struct keras_tensor in[MODEL_MAX_INPUTS];
     if (is_input(entry))
         return do_input(f, index);
-    if (keras_is_op(entry))
+    if (keras_is_op(entry) || keras_like_op(entry, node, f->results))
         return keras_add_op(walk->work, &layer, node, f->results, &f->results[index]);
     if (node->n_arguments == 0)
         return keras_fail(walk->work, &layer, "it reads nothing");

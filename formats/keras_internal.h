@@ -220,6 +220,8 @@ struct keras_result {
     enum keras_truth truth; /* KERAS_MASK: tensor.value is the mask */
 };
 bool keras_is_op(const json_t *entry);
+/* The same for classes that are layers too, where the module is not known: by the inputs. */
+bool keras_like_op(const json_t *entry, const struct keras_node *node, const struct keras_result *results);
 bool keras_add_op(struct keras_work *work, const struct keras_layer *layer, const struct keras_node *node,
                   const struct keras_result *results, struct keras_result *out);
 

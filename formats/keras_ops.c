@@ -17,17 +17,29 @@ static bool is_one_of(const char *name, const char *const *names)
     return false;
 }
 
-/* Where .h5 files leave the module out, layers are known by having "trainable". */
+/* Where .h5 files leave the module out, the class tells, but for those that are layers too:
+ * keras_like_op. */
 bool keras_is_op(const json_t *entry)
 {
     static const char *const names[] = {"NotEqual", "LogicalOr", "Any", "Squeeze", "ExpandDims", "ZerosLike",
-                                        "OnesLike", "Add", "Multiply", "Concatenate", NULL};
+                                        "OnesLike", NULL};
     const char *module = json_string_value(json_object_get(entry, "module"));
     const char *class_name = json_string_value(json_object_get(entry, "class_name"));
     if (module)
         return strncmp(module, "keras", 5) == 0 && strstr(module, ".ops.") != NULL;
-    return class_name && is_one_of(class_name, names) &&
-           !json_object_get(json_object_get(entry, "config"), "trainable");
+    return class_name && is_one_of(class_name, names);
+}
+
+bool keras_like_op(const json_t *entry, const struct keras_node *node, const struct keras_result *results)
+{
+    static const char *const names[] = {"Add", "Multiply", "Concatenate", NULL};
+    const char *class_name = json_string_value(json_object_get(entry, "class_name"));
+    if (json_object_get(entry, "module") || !class_name || !is_one_of(class_name, names))
+        return false;
+    for (size_t i = 0; i < node->n_arguments; i++)
+        if (!node->arguments[i].is_tensor || results[node->arguments[i].layer].truth != KERAS_NO_TRUTH)
+            return true;
+    return false;
 }
 
 /* ---- masks --------------------------------------------------------------- */

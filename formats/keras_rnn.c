@@ -24,11 +24,6 @@ void keras_count_cudnn(const json_t *config, unsigned *trained, unsigned *frozen
     *trained += 3;
 }
 
-void keras_count_rnn_of_cell(const json_t *config, unsigned *trained, unsigned *frozen)
-{
-    keras_count_rnn(json_object_get(json_object_get(config, "cell"), "config"), trained, frozen);
-}
-
 /* ---- configuration ------------------------------------------------------- */
 
 struct rnn {
@@ -48,11 +43,24 @@ static const struct class_row classes[] = {
     {"CuDNNGRU", MODEL_GRU},  {"LSTMCell", MODEL_LSTM}, {"GRUCell", MODEL_GRU}, {"SimpleRNNCell", MODEL_RNN},
 };
 
+static uint32_t type_of(const char *class_name)
+{
+    for (size_t i = 0; class_name && i < sizeof classes / sizeof *classes; i++)
+        if (strcmp(classes[i].class_name, class_name) == 0)
+            return classes[i].type;
+    return 0;
+}
+
+void keras_count_rnn_of_cell(const json_t *config, unsigned *trained, unsigned *frozen)
+{
+    const json_t *cell = json_object_get(config, "cell");
+    if (type_of(json_string_value(json_object_get(cell, "class_name"))))
+        keras_count_rnn(json_object_get(cell, "config"), trained, frozen);
+}
+
 static bool find_type(const struct keras_work *work, struct rnn *rnn)
 {
-    for (size_t i = 0; i < sizeof classes / sizeof *classes; i++)
-        if (strcmp(classes[i].class_name, rnn->cell.class_name) == 0)
-            rnn->type = classes[i].type;
+    rnn->type = type_of(rnn->cell.class_name);
     if (!rnn->type)
         return keras_fail(work, &rnn->cell, "cells of this class are not supported");
     rnn->gates = import_gate_count(rnn->type);

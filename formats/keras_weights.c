@@ -240,6 +240,8 @@ bool keras_top_place(const struct keras_work *work, struct keras_top *top, const
 {
     const char *name = json_string_value(json_object_get(entry_config(entry), "name"));
     unsigned trained = 0, frozen = 0;
+    if (!name)
+        name = json_string_value(json_object_get(entry, "name"));
     *out = (struct keras_place){.path = ""};
     if (!join(work, top->root, name ? name : "", out->path) || !list_weights(work, out->path, out))
         return free(out->list), false;

@@ -4,7 +4,6 @@ the library runs it; Keras itself, in f32 and in f64, says what must come out.""
 import json
 import logging
 import os
-import subprocess
 import sys
 import tempfile
 
@@ -20,24 +19,9 @@ except ImportError as missing:
 logging.getLogger("absl").setLevel(logging.ERROR)  # .h5 is an old format: yes
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import lstmrun  # noqa: E402
+from keras_convert import Refused, convert  # noqa: E402,F401
 
-CONVERT = os.path.join(os.environ.get("LSTMRUN_BUILD", "build"), "tools", "lstmconvert")
 FORMATS = ("keras", "h5", "weights", "keras2")
-
-
-class Refused(Exception):
-    pass
-
-
-def convert(path, spec=None):
-    """The model file's path and the notes; Refused with the sentence otherwise."""
-    out = os.path.splitext(path)[0] + ".bin"
-    command = [CONVERT, path, "-o", out] + (["--spec", spec] if spec else [])
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode == 1:
-        raise Refused(done.stderr.strip())
-    assert done.returncode == 0, (done.returncode, done.stderr)
-    return out, done.stderr
 
 
 # ---- Keras 2's .h5, imitated -----------------------------------------------------------------------------

@@ -185,7 +185,8 @@ def randomise(model, rng):
     """Weights and statistics that are no initial ones."""
     weights = []
     for weight in model.weights:
-        numbers = rng.normal(size=weight.shape) * 0.8 / np.sqrt(max(1, weight.shape[0] if weight.shape else 1))
+        rows = weight.shape[0] if weight.shape else 1
+        numbers = rng.normal(size=weight.shape) * 0.8 / np.sqrt(max(1, rows))
         if "variance" in weight.path:
             numbers = rng.uniform(0.2, 2, weight.shape)
         weights.append(numbers.astype(np.float32))
@@ -200,12 +201,11 @@ def random_model(rng, old):
     making.middle()
     making.end()
     model = keras.Model(making.input, making.x)
-    if len(model.layers) > 2 and rng.random() < 0.3 and all(
-            not isinstance(layer, (layers.Add, layers.Concatenate, layers.Multiply, layers.Average, layers.Subtract))
-            for layer in model.layers):
+    joins = (layers.Add, layers.Concatenate, layers.Multiply, layers.Average, layers.Subtract)
+    if rng.random() < 0.3 and not any(isinstance(layer, joins) for layer in model.layers):
         model = keras.Sequential(model.layers)
     randomise(model, np.random.default_rng(rng.getrandbits(32)))
     x = making.numbers()
-    if model.get_layer(index=0) and making.masked and not making.words and rng.random() < 0.2:
+    if making.masked and not making.words and rng.random() < 0.2:
         x[:] = making.mask_value
     return model, x, making.story

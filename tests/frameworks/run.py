@@ -22,6 +22,7 @@ SUITES = {
     "torch-models": ("test_torch_models.py", []),
     "keras": ("test_keras.py", []),
     "keras-files": ("test_keras_files.py", []),
+    "textgenrnn": ("test_textgenrnn.py", []),
     "onnx-nodes": ("onnx_nodes.py", []),
     "onnx-export-torchscript": ("onnx_export.py", ["torchscript"]),
     "onnx-export-dynamo": ("onnx_export.py", ["dynamo"]),

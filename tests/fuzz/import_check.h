@@ -21,25 +21,31 @@ static void import_demand(bool holds, const char *what)
     }
 }
 
-static void import_check(const uint8_t *bytes, size_t n_bytes, const char *spec)
+/* What came out of an import; frees it. */
+static inline void import_checked(struct imported *imported)
 {
-    struct imported imported;
     lstm_model *model;
     lstm_plan *plan;
     lstm_error error;
-    import_bytes(bytes, n_bytes, spec, &imported);
-    import_demand(imported.good || imported.error[0], "refused without a sentence");
-    import_demand(strncmp(imported.error, "read:", 5) != 0, imported.error);
-    import_demand(strncmp(imported.error, "finish:", 7) != 0, imported.error);
-    if (imported.good) {
-        import_demand(lstm_model_open_memory(imported.bytes, imported.n_bytes, &model, &error) == LSTM_OK,
+    import_demand(imported->good || imported->error[0], "refused without a sentence");
+    import_demand(strncmp(imported->error, "read:", 5) != 0, imported->error);
+    import_demand(strncmp(imported->error, "finish:", 7) != 0, imported->error);
+    if (imported->good) {
+        import_demand(lstm_model_open_memory(imported->bytes, imported->n_bytes, &model, &error) == LSTM_OK,
                       error.text);
         import_demand(lstm_model_verify(model, &error) == LSTM_OK, error.text);
         import_demand(lstm_plan_create(model, NULL, &plan, &error) == LSTM_OK, error.text);
         lstm_plan_destroy(plan);
         lstm_model_close(model);
     }
-    imported_free(&imported);
+    imported_free(imported);
+}
+
+static inline void import_check(const uint8_t *bytes, size_t n_bytes, const char *spec)
+{
+    struct imported imported;
+    import_bytes(bytes, n_bytes, spec, &imported);
+    import_checked(&imported);
 }
 
 #endif
