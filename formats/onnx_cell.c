@@ -12,7 +12,7 @@
 /* Inputs of a cell's node: where ONNX's LSTM has the same, the same places. */
 enum {
     CELL_X, CELL_W, CELL_R, CELL_H = 5, CELL_C, CELL_BIAS_X = 8, CELL_BIAS_H, CELL_BIAS, CELL_SPLIT_X,
-    CELL_SPLIT_H, CELL_INPUTS
+    CELL_SPLIT_H, CELL_FIRST, CELL_INPUTS
 };
 
 /* A Gemm or MatMul. */
@@ -28,7 +28,10 @@ struct onnx_cell {
     struct import_gate_order order;
     struct product x, h;
     int32_t state, bias; /* a bias added to the sum, or ONNX_ABSENT */
+    bool folded; /* the product with a first state of zeros is a constant, `state` */
     int32_t split_x, split_h; /* sizes of the gates, if a node gives them as an input */
+    struct onnx_node anchor;  /* the node as it was */
+    int64_t c_producer;
 };
 
 struct finder {
@@ -152,6 +155,15 @@ static bool is_constant(const struct finder *f, int32_t value)
                                        onnx_is_op(node, "Expand")));
 }
 
+/* From outside, a first state, or a cell before this one. What other nodes compute is no state. */
+static bool may_be_state(const struct finder *f, int32_t value)
+{
+    int32_t root = root_of(f, value);
+    int64_t producer = f->import->values[root].producer;
+    return is_graph_input(f, root) || is_constant(f, root) ||
+           (producer >= 0 && f->import->nodes[producer].kind == NODE_CELL);
+}
+
 /* The state of a cell comes from where its c comes from, or from an input of the graph: of two such
  * inputs from the later one, for x is named first. */
 static bool second_is_state(const struct finder *f, int32_t a, int32_t b, int32_t c)
@@ -191,6 +203,22 @@ static bool is_sum(const struct finder *f, int32_t value, struct onnx_cell *cell
             if (operands(inner, 0, &a, &b) && is_product(f, a, &cell->x) && is_product(f, b, &cell->h))
                 return true;
         }
+    }
+    return false;
+}
+
+/* In an unrolled loop an exporter computes the first product with the state itself. */
+static bool is_folded_sum(const struct finder *f, int32_t value, struct onnx_cell *cell)
+{
+    int32_t a, b;
+    for (uint32_t k = 0; k < 2; k++) {
+        if (!operands(made_by(f, value, "Add"), k, &a, &b) || !is_product(f, a, &cell->x) || !is_constant(f,
+                                                                                                          b))
+            continue;
+        cell->h = (struct product){b, ONNX_ABSENT, ONNX_ABSENT, false, 1, 1};
+        cell->bias = ONNX_ABSENT;
+        cell->folded = true;
+        return true;
     }
     return false;
 }
@@ -276,6 +304,7 @@ static bool replace(struct finder *f, const struct onnx_cell *found, int32_t c_b
     if (!cell || !inputs || !outputs)
         return false;
     *cell = *found;
+    cell->anchor = *node;
     for (uint32_t i = 0; i < node->n_inputs; i++)
         mark(f, node->inputs[i], 8);
     for (uint32_t i = 0; i < CELL_INPUTS; i++)
@@ -290,12 +319,15 @@ static bool replace(struct finder *f, const struct onnx_cell *found, int32_t c_b
     inputs[CELL_BIAS] = cell->bias;
     inputs[CELL_SPLIT_X] = cell->split_x;
     inputs[CELL_SPLIT_H] = cell->split_h;
+    if (cell->h.operand != cell->state)
+        inputs[CELL_FIRST] = cell->h.operand;
     outputs[0] = ONNX_ABSENT;
     outputs[1] = h_after;
     outputs[2] = c_after;
     import->values[h_after].slot = 1;
     if (c_after != ONNX_ABSENT) {
         struct onnx_value *c = &import->values[c_after];
+        cell->c_producer = c->producer;
         import->nodes[c->producer].outputs[0] = ONNX_ABSENT;
         c->producer = f->anchor - import->nodes;
         c->slot = 2;
@@ -309,15 +341,35 @@ static bool replace(struct finder *f, const struct onnx_cell *found, int32_t c_b
     return true;
 }
 
+/* The cell before it in an unrolled loop, if there is one, takes from it what was folded away there. */
+static void continue_loop(struct finder *f, const struct onnx_cell *cell, int32_t c_before)
+{
+    struct onnx_import *import = f->import;
+    const struct onnx_value *c = &import->values[c_before];
+    struct onnx_node *before = c->producer < 0 ? NULL : &import->nodes[c->producer];
+    if (!before || before->kind != NODE_CELL || import->values[cell->h.operand].producer != c->producer)
+        return;
+    import->unrolled = true;
+    if (!before->cell->folded || before->cell->h.weights != ONNX_ABSENT ||
+        import->values[cell->h.weights].producer > before - import->nodes)
+        return;
+    before->cell->h = cell->h;
+    before->inputs[CELL_R] = cell->h.weights;
+    before->inputs[CELL_BIAS_H] = cell->h.bias;
+}
+
 /* An LSTM cell ends with o ⊗ tanh(c). Where c is read before that, it stays as it is. */
 static bool try_lstm(struct finder *f)
 {
     struct onnx_cell cell = {.type = MODEL_LSTM, .n_gates = 4};
     struct lstm_match m;
-    if (!match_lstm(f, &m) || !is_sum(f, m.sum, &cell) ||
-        f->first_use[m.c_after] < (uint32_t)(f->anchor - f->import->nodes))
+    if (!match_lstm(f, &m) || f->first_use[m.c_after] < (uint32_t)(f->anchor - f->import->nodes) ||
+        !may_be_state(f, m.c_before) || !(is_sum(f, m.sum, &cell) || (is_constant(f, m.c_before) &&
+                                                                      is_folded_sum(f, m.sum, &cell))))
         return true;
-    order_products(f, &cell, m.c_before);
+    if (!cell.folded)
+        order_products(f, &cell, m.c_before);
+    continue_loop(f, &cell, m.c_before);
     for (uint32_t i = 0; i < 4; i++)
         cell.order.of_gate[i] = (uint8_t)m.slots[i];
     cell.state = cell.h.operand;
@@ -386,8 +438,9 @@ static bool try_gru(struct finder *f)
 {
     struct onnx_cell cell = {.type = MODEL_GRU, .n_gates = 3, .bias = ONNX_ABSENT};
     struct gru_match m;
-    if (!match_gru(f, &m) || !is_product(f, m.sums[0], &cell.x) || !is_product(f, m.sums[1], &cell.h) ||
-        cell.h.operand != m.state || memcmp(m.slots[0], m.slots[1], sizeof m.slots[0]) ||
+    if (!match_gru(f, &m) || !may_be_state(f, m.state) || !is_product(f, m.sums[0], &cell.x) ||
+        !is_product(f, m.sums[1], &cell.h) || memcmp(m.slots[0], m.slots[1], sizeof m.slots[0]) ||
+        (cell.h.operand != m.state && !(is_constant(f, cell.h.operand) && is_constant(f, m.state))) ||
         (1u << m.slots[0][0] | 1u << m.slots[0][1] | 1u << m.slots[0][2]) != 7)
         return true;
     for (uint32_t i = 0; i < 3; i++)
@@ -395,6 +448,8 @@ static bool try_gru(struct finder *f)
     cell.state = m.state;
     cell.split_x = m.sizes[0];
     cell.split_h = m.sizes[1];
+    if (f->import->values[m.state].producer >= 0)
+        f->import->unrolled |= f->import->nodes[f->import->values[m.state].producer].kind == NODE_CELL;
     return replace(f, &cell, ONNX_ABSENT, ONNX_ABSENT);
 }
 
@@ -423,6 +478,19 @@ static bool try_rnn(struct finder *f, uint32_t activation)
 }
 
 /* ---- all cells ----------------------------------------------------------- */
+
+/* A cell whose recurrent product was folded away and that nobody continues is none. */
+static void restore(struct onnx_import *import, uint32_t i)
+{
+    const struct onnx_cell *cell = import->nodes[i].cell;
+    const int32_t *outputs = import->nodes[i].outputs;
+    if (import->nodes[i].kind != NODE_CELL || !cell->folded || cell->h.weights != ONNX_ABSENT)
+        return;
+    import->values[outputs[1]].slot = import->values[outputs[2]].slot = 0;
+    import->values[outputs[2]].producer = cell->c_producer;
+    import->nodes[cell->c_producer].outputs[0] = outputs[2];
+    import->nodes[i] = cell->anchor;
+}
 
 static uint32_t *find_first_uses(struct onnx_import *import)
 {
@@ -456,6 +524,8 @@ bool onnx_find_cells(struct onnx_import *import)
         if (onnx_is_op(node, "Relu") && !try_rnn(&finder, MODEL_ACT_RELU))
             return false;
     }
+    for (uint32_t i = 0; i < import->n_nodes; i++)
+        restore(import, i);
     return true;
 }
 
@@ -466,10 +536,14 @@ static const float *read_weights(struct onnx_import *import, uint32_t input, con
                                  uint32_t *rows, uint32_t *columns)
 {
     const struct onnx_value *value = onnx_input(import, input);
-    const struct onnx_const *c = &value->as.constant;
+    const struct onnx_const *c = value ? &value->as.constant : NULL;
     uint32_t out_axis = !product->transposed;
     size_t n_out, n_in;
     float *out;
+    if (!value) {
+        onnx_fail(import, "a cell has no recurrent weights");
+        return NULL;
+    }
     if (value->kind != ONNX_CONST || c->is_int || c->rank != 2 || !onnx_is_plain(c->dims[0]) ||
         !onnx_is_plain(c->dims[1]) || c->count == 0 || c->dims[0].offset > MODEL_MAX_DIM ||
         c->dims[1].offset > MODEL_MAX_DIM) {
@@ -585,7 +659,110 @@ static bool read_x(struct onnx_import *import, struct onnx_frames *x, uint32_t n
             return onnx_fail(import, "axis %u of the input '%s' of a cell is not the batch", i, value->name);
     if (x->once || x->is_int)
         return onnx_fail(import, "the input '%s' of a cell is no frame of each step", value->name);
-    return onnx_shaped(import, x, 1, &n_in);
+    return true;
+}
+
+/* A constant first state, the same for each item, in *out; NULL for zeros. */
+static bool first_state(struct onnx_import *import, uint32_t input, uint32_t hidden, const float **out)
+{
+    const struct onnx_value *value = onnx_input(import, input);
+    const struct onnx_const *c = &value->as.constant;
+    float *state;
+    *out = NULL;
+    if (value->kind != ONNX_CONST || c->is_int || c->count == 0 || c->count % hidden)
+        return onnx_fail(import, "the first state '%s' of a loop is no constant of %u numbers an item",
+                         value->name,
+                         hidden);
+    state = onnx_alloc(import, hidden, sizeof *state);
+    for (size_t i = 0; state && i < c->count; i++) {
+        if (i >= hidden && c->floats[i] != state[i % hidden])
+            return onnx_fail(import, "the first state '%s' of a loop differs between the items of the batch",
+                             value->name);
+        state[i % hidden] = c->floats[i];
+        *out = state[i % hidden] != 0 ? state : *out;
+    }
+    return state != NULL;
+}
+
+/* The product with a first state of zeros is the bias alone. */
+static bool check_folded(struct onnx_import *import, const struct import_cell *parts)
+{
+    const struct onnx_value *value = onnx_input(import, CELL_H);
+    const struct onnx_const *c = &value->as.constant;
+    size_t n = (size_t)parts->hidden * import->node->cell->n_gates;
+    bool good = value->kind == ONNX_CONST && !c->is_int && c->count % n == 0;
+    for (size_t i = 0; good && i < c->count; i++)
+        good = c->floats[i] == (parts->bias_recurrent ? parts->bias_recurrent[i % n] : 0);
+    return good || onnx_fail(import, "'%s' is not what a cell's first state of zeros gives", value->name);
+}
+
+static bool same_product(const struct product *a, const struct product *b)
+{
+    return a->weights == b->weights && a->bias == b->bias && a->transposed == b->transposed &&
+           a->alpha == b->alpha && a->beta == b->beta;
+}
+
+/* The cell continues the loop whose layer its states come from; *value_out is that layer's. */
+static bool continues(struct onnx_import *import, const struct onnx_frames *x, uint32_t *value_out)
+{
+    const struct onnx_cell *cell = import->node->cell, *made_of;
+    const struct onnx_value *h = onnx_input(import, CELL_H), *c = onnx_input(import, CELL_C);
+    const struct onnx_layer *layer;
+    if (!h || h->kind != ONNX_FRAMES || !h->as.frames.is_step || h->as.frames.step + 1 != x->step ||
+        h->as.frames.value == 0)
+        return onnx_fail(import, "step %u of a loop does not continue the step before it", x->step);
+    *value_out = h->as.frames.value;
+    layer = import->layers[h->as.frames.value - 1];
+    made_of = layer->made_of;
+    if (!made_of || layer->loops_over != x->value || made_of->type != cell->type ||
+        !same_product(&made_of->x, &cell->x) || !same_product(&made_of->h, &cell->h) ||
+        made_of->bias != cell->bias || memcmp(&made_of->order, &cell->order, sizeof cell->order))
+        return onnx_fail(import, "step %u of a loop has another input or other weights than those before it",
+                         x->step);
+    if (cell->type == MODEL_LSTM &&
+        (!c || c->kind != ONNX_OPAQUE || c->as.opaque.role != ROLE_CELL ||
+         c->as.opaque.value != h->as.frames.value || c->as.opaque.step + 1 != x->step))
+        return onnx_fail(import, "the c of step %u of a loop is not that of the step before it", x->step);
+    return true;
+}
+
+static void give(struct onnx_import *import, const struct onnx_frames *h)
+{
+    onnx_set_frames(onnx_output(import, 1), h);
+    if (!onnx_output(import, 2))
+        return;
+    onnx_output(import, 2)->kind = ONNX_OPAQUE;
+    onnx_output(import, 2)->as.opaque = (struct onnx_opaque){.role = ROLE_CELL, .value = h->value, .step =
+                                                             h->step};
+}
+
+/* The state in the product is the one that the cell reads elsewhere. */
+static bool same_state(struct onnx_import *import, const struct import_cell *parts)
+{
+    size_t n = parts->hidden * sizeof *parts->h0;
+    const float *other = NULL;
+    if (!onnx_input(import, CELL_FIRST))
+        return true;
+    if (!first_state(import, CELL_FIRST, parts->hidden, &other))
+        return false;
+    if (parts->h0 ? other && memcmp(parts->h0, other, n) == 0 : !other)
+        return true;
+    return onnx_fail(import, "reads two different first states");
+}
+
+/* States from outside, or the first ones of a loop. */
+static bool read_states(struct onnx_import *import, const struct onnx_frames *x, struct import_cell *parts)
+{
+    const struct onnx_cell *cell = import->node->cell;
+    bool lstm = cell->type == MODEL_LSTM;
+    if (x->is_step)
+        return (cell->folded ? check_folded(import, parts)
+                             : first_state(import, CELL_H, parts->hidden, &parts->h0)) &&
+               (!lstm || first_state(import, CELL_C, parts->hidden, &parts->c0)) && same_state(import, parts);
+    return (is_state(onnx_input(import, CELL_H)) && (!lstm || is_state(onnx_input(import, CELL_C)))) ||
+           onnx_fail(import, "a cell whose states are neither inputs of the graph nor carried on in a loop "
+                     "over all "
+                     "steps is not supported");
 }
 
 bool onnx_lay_cell(struct onnx_import *import)
@@ -594,11 +771,20 @@ bool onnx_lay_cell(struct onnx_import *import)
     struct import_cell parts = {0};
     struct onnx_layer *layer;
     struct onnx_frames x;
+    uint32_t before;
     if (!know_inputs(import) || !fill_cell(import, &parts) || !read_x(import, &x, parts.input))
         return false;
-    if (!is_state(onnx_input(import, CELL_H)) ||
-        (cell->type == MODEL_LSTM && !is_state(onnx_input(import, CELL_C))))
-        return onnx_fail(import, "a cell whose states are not inputs of the graph is not supported");
+    x.axes[x.n_axes - 1] = onnx_feature(parts.hidden);
+    before = x.value;
+    if (x.is_step && x.step > 0) {
+        if (!continues(import, &x, &before))
+            return false;
+        x.value = before;
+        give(import, &x);
+        return true;
+    }
+    if (!read_states(import, &x, &parts) || !onnx_shaped(import, &x, 1, &parts.input))
+        return false;
     layer = onnx_layer_on(import, cell->type, x.value);
     if (!layer)
         return false;
@@ -608,13 +794,10 @@ bool onnx_lay_cell(struct onnx_import *import)
         layer->spec.params[MODEL_RNN_ACTS] = cell->activation;
     layer->cells[0] = parts;
     layer->n_cells = 1;
+    layer->made_of = cell;
+    layer->loops_over = before;
     layer->spec.dims[0] = parts.hidden;
-    x.axes[x.n_axes - 1] = onnx_feature(parts.hidden);
     x.value = onnx_layer_add(import, layer);
-    onnx_set_frames(onnx_output(import, 1), &x);
-    if (onnx_output(import, 2)) {
-        onnx_output(import, 2)->kind = ONNX_OPAQUE;
-        onnx_output(import, 2)->as.opaque = (struct onnx_opaque){.role = ROLE_CELL};
-    }
+    give(import, &x);
     return x.value != MODEL_NONE;
 }

@@ -414,7 +414,8 @@ static bool finish_output(struct onnx_import *import)
     import->node = value->producer >= 0 ? &import->nodes[value->producer] : NULL;
     if (value->kind != ONNX_FRAMES)
         return import_fail(import->error, "the output '%.80s' does not depend on the input", value->name);
-    if (!onnx_settle(import, frames, NULL) || !onnx_refuse_padding(import, value) ||
+    if (!onnx_settle(import, frames, NULL) || !onnx_leave_loop(import, frames) ||
+        !onnx_refuse_padding(import, value) ||
         !onnx_in_order(import, frames) || !onnx_features(import, frames, 0, frames->n_axes, &size))
         return false;
     for (uint32_t i = 0; i < frames->n_axes; i++)

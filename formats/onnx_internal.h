@@ -82,6 +82,8 @@ struct onnx_frames {
     uint32_t value;
     bool once;   /* one frame a run */
     bool is_int; /* whole numbers: tokens */
+    bool is_step; /* one step of the value, number `step`: where a loop was unrolled */
+    uint32_t step;
     uint32_t n_axes;
     struct onnx_axis axes[ONNX_MAX_AXES];
     /* A product along the last axis not yet emitted, so that its bias can join it:
@@ -106,6 +108,7 @@ enum onnx_role { ROLE_STATE, ROLE_LENGTHS, ROLE_CELL };
 
 struct onnx_opaque {
     enum onnx_role role;
+    uint32_t value, step; /* of a cell's c: its layer's value, and after which step of an unrolled loop */
     bool has_shape; /* of an input of the graph */
     uint32_t rank;
     struct onnx_int dims[ONNX_MAX_AXES];
@@ -165,7 +168,7 @@ struct onnx_node {
     bool of_cell;    /* part of a cell that has been recognised */
     bool active;     /* its branch is taken; known when the walk reaches it */
     int32_t decides; /* of a join: its NODE_IF */
-    const struct onnx_cell *cell; /* of a NODE_CELL */
+    struct onnx_cell *cell; /* of a NODE_CELL */
 };
 
 /* ---- the import ---------------------------------------------------------- */
@@ -175,6 +178,8 @@ struct onnx_layer {
     struct model_layer_spec spec;
     struct import_cell cells[2];
     uint32_t n_cells;
+    const struct onnx_cell *made_of; /* a cell of an unrolled loop, on the frames `loops_over` */
+    uint32_t loops_over;
     struct {
         const char *suffix;
         const float *data; /* NULL: absent */
@@ -216,6 +221,7 @@ struct onnx_import {
     const struct onnx_node *node; /* the one being looked at */
     int32_t input, output;        /* values */
     bool has_states;              /* the graph has inputs for recurrent states */
+    bool unrolled;                /* it has cells that continue other cells */
     int64_t frozen_time, frozen_batch; /* sizes that the exporter wrote down; 0: none */
     struct onnx_layer **layers;
     uint32_t n_layers;
@@ -396,7 +402,8 @@ bool onnx_vector(struct onnx_import *import, uint32_t i, uint32_t n, const float
 /* onnx_layout.c */
 onnx_handler onnx_lay_transpose, onnx_lay_squeeze, onnx_lay_unsqueeze, onnx_lay_reshape,
     onnx_lay_flatten, onnx_lay_expand, onnx_lay_identity, onnx_lay_cast, onnx_lay_dropout;
-/* onnx_select.c */
+/* onnx_select.c. A step of an unrolled loop that somebody looks at alone: the first or the last one. */
+bool onnx_leave_loop(struct onnx_import *import, struct onnx_frames *frames);
 onnx_handler onnx_lay_slice, onnx_lay_gather, onnx_lay_split, onnx_lay_concat, onnx_lay_reduce,
     onnx_lay_global_pool;
 /* onnx_math.c */

@@ -15,7 +15,8 @@ enum {
     NO_INPUT = 16,
     ANY_ORDER = 32, /* takes features in whatever order they have in memory */
     ANY_PADDING = 64, /* passes on what a Pad has asked for */
-    ARRANGES = ANY_ORDER | ANY_PADDING,
+    ANY_STEP = 128, /* takes single steps of an unrolled loop */
+    ARRANGES = ANY_ORDER | ANY_PADDING | ANY_STEP,
 };
 
 struct operator_row {
@@ -44,8 +45,8 @@ static const struct operator_row rows[] = {
     {"Neg", "", onnx_fold_neg, onnx_lay_neg, FIRST_RUNS | ANY_ORDER},
 
     {"Conv", "auto_pad:s dilations:I group:i kernel_shape:I pads:I strides:I", NULL, onnx_lay_conv,
-     FIRST_RUNS | ARRANGES},
-    {"Pad", "mode:s pads:I value:f", onnx_fold_pad, onnx_lay_pad, FIRST_RUNS | ARRANGES},
+     FIRST_RUNS | ANY_ORDER | ANY_PADDING},
+    {"Pad", "mode:s pads:I value:f", onnx_fold_pad, onnx_lay_pad, FIRST_RUNS | ANY_ORDER | ANY_PADDING},
     {"Clip", "min:f max:f", onnx_fold_clip, onnx_lay_clip, FIRST_RUNS | ANY_ORDER},
     {"ReduceL2", "axes:I keepdims:i noop_with_empty_axes:i", NULL, onnx_lay_length, FIRST_RUNS},
     {"DequantizeLinear", "axis:i block_size:i output_dtype:i", onnx_fold_dequantize, NULL, 0},
@@ -83,7 +84,7 @@ static const struct operator_row rows[] = {
     {"Slice", "starts:I ends:I axes:I", onnx_fold_slice, onnx_lay_slice, FIRST_RUNS | PASSES_ON | ANY_ORDER},
     {"Split", "axis:i split:I num_outputs:i", onnx_fold_split, onnx_lay_split,
      FIRST_RUNS | PASSES_ON | ANY_ORDER},
-    {"Concat", "axis:i", onnx_fold_concat, onnx_lay_concat, PASSES_ON | ANY_ORDER},
+    {"Concat", "axis:i", onnx_fold_concat, onnx_lay_concat, PASSES_ON | ANY_ORDER | ANY_STEP},
 
     {"Constant", "value:t value_float:f value_int:i value_floats:F value_ints:I", onnx_fold_constant,
      NULL, NO_INPUT},
@@ -233,6 +234,8 @@ static bool look_at_inputs(struct onnx_import *import, const struct operator_row
         if (value->kind == ONNX_FRAMES) {
             out->n_frames++;
             if (!(row->flags & JOINS_BIAS) && !onnx_settle(import, &value->as.frames, NULL))
+                return false;
+            if (!(row->flags & ANY_STEP) && !onnx_leave_loop(import, &value->as.frames))
                 return false;
             if (!(row->flags & ANY_PADDING) && !onnx_refuse_padding(import, value))
                 return false;

@@ -52,10 +52,35 @@ static bool refuse_steps(struct onnx_import *import)
                      "torch.onnx.export with dynamo=False keeps the recurrent node)");
 }
 
+/* In an unrolled loop a step is only noted down: the whole may come together again. */
+static bool is_step_of_loop(const struct onnx_import *import, struct onnx_frames *frames, int64_t index)
+{
+    index += index < 0 ? import->frozen_time : 0;
+    if (index < 0 || index >= import->frozen_time || frames->is_step || frames->once)
+        return false;
+    frames->is_step = true;
+    frames->step = (uint32_t)index;
+    return true;
+}
+
+bool onnx_leave_loop(struct onnx_import *import, struct onnx_frames *frames)
+{
+    if (!frames->is_step)
+        return true;
+    if (frames->step != 0 && (int64_t)frames->step != import->frozen_time - 1)
+        return refuse_steps(import);
+    frames->is_step = false;
+    return onnx_emit_sequence(import, frames, frames->step == 0 ? MODEL_FIRST : MODEL_LAST);
+}
+
 static bool take_step(struct onnx_import *import, struct onnx_frames *frames, uint32_t axis,
                       struct onnx_int index, bool keep)
 {
     bool last = is_last_step(import, index);
+    if (import->unrolled && onnx_is_plain(index) && is_step_of_loop(import, frames, index.offset)) {
+        reduce_axis(frames, axis, keep);
+        return true;
+    }
     if (!last && !is_first_step(import, index))
         return refuse_steps(import);
     if (!runs_step_by_step(import)) {
@@ -90,6 +115,8 @@ static bool slice_time(struct onnx_import *import, struct onnx_frames *frames,
         return true;
     first = onnx_same(r->start, onnx_plain(0)) && onnx_same(r->end, onnx_plain(1)) && r->step > 0;
     last = is_last_step(import, r->start) && is_whole(&to_end, size, import->frozen_time);
+    if (import->unrolled && onnx_is_plain(r->start) && onnx_same(r->end, onnx_plain(r->start.offset + 1)))
+        return take_step(import, frames, r->axis, r->start, true);
     if (!first && !last)
         return refuse_steps(import);
     return take_step(import, frames, r->axis, r->start, true);
@@ -280,18 +307,49 @@ static bool same_axes_but(const struct onnx_frames *a, const struct onnx_frames 
     return true;
 }
 
+/* All steps of one loop, in order, beside each other: the sequence again. */
+static bool closes_loop(const struct onnx_import *import)
+{
+    const struct onnx_value *first = onnx_input(import, 0), *value;
+    const struct onnx_frames *frames = first ? &first->as.frames : NULL;
+    uint32_t n = import->node->n_inputs, axis;
+    if (!first || first->kind != ONNX_FRAMES || !frames->is_step || (int64_t)n != import->frozen_time)
+        return false;
+    axis = onnx_axis_index(onnx_attribute_int(import, "axis", 0), frames->n_axes);
+    for (uint32_t i = 0; i < n; i++) {
+        value = onnx_input(import, i);
+        if (!value || value->kind != ONNX_FRAMES || !value->as.frames.is_step || value->as.frames.step != i ||
+            value->as.frames.value != frames->value || value->as.frames.n_axes != frames->n_axes)
+            return false;
+    }
+    return axis != UINT32_MAX && frames->axes[axis].kind == AXIS_FEATURE && frames->axes[axis].size == 1;
+}
+
+static bool close_loop(struct onnx_import *import)
+{
+    struct onnx_frames out = onnx_input(import, 0)->as.frames;
+    out.axes[onnx_axis_index(onnx_attribute_int(import, "axis", 0), out.n_axes)] = onnx_run_time(AXIS_TIME);
+    out.is_step = false;
+    onnx_set_frames(onnx_output(import, 0), &out);
+    return true;
+}
+
 bool onnx_lay_concat(struct onnx_import *import)
 {
     uint32_t n = import->node->n_inputs, axis = 0;
     struct onnx_frames *parts = onnx_alloc(import, n, sizeof *parts), out;
     if (!parts)
         return false;
+    if (closes_loop(import))
+        return close_loop(import);
     for (uint32_t i = 0; i < n; i++) {
         const struct onnx_value *value = onnx_input(import, i);
         if (!value || value->kind != ONNX_FRAMES)
             return onnx_fail(import, "joins '%s', a constant, with computed values, which is not "
                              "supported", value ? value->name : "");
         parts[i] = value->as.frames;
+        if (!onnx_leave_loop(import, &parts[i]))
+            return false;
         if (i == 0) {
             axis = onnx_axis_index(onnx_attribute_int(import, "axis", 0), parts[0].n_axes);
             if (axis == UINT32_MAX || parts[0].axes[axis].kind != AXIS_FEATURE)

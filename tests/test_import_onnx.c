@@ -17,7 +17,7 @@ static const char if_spec[] = "{\"constants\": {\"sr\": 16000}, \"input\": {\"si
 static const struct {
     const char *name, *spec;
 } seeds[] = {{"gru", NULL},  {"layers", NULL}, {"lstm", NULL}, {"rnn", NULL},
-             {"cell", NULL}, {"conv", NULL},   {"if", if_spec}};
+             {"cell", NULL}, {"conv", NULL},   {"if", if_spec}, {"loop", NULL}};
 enum { N_SEEDS = sizeof seeds / sizeof *seeds };
 
 struct file {
@@ -125,6 +125,7 @@ Test(import_onnx, layers_of_the_seeds)
         {"rnn", 4, {MODEL_EMBEDDING, MODEL_RNN, MODEL_LAST, MODEL_DENSE}, NULL},
         {"layers", 10, {MODEL_SLICE, MODEL_SLICE, MODEL_SLICE, MODEL_ACTIVATION, MODEL_MUL, MODEL_CONCAT,
                         MODEL_SCALE, MODEL_SCALE, MODEL_ADD, MODEL_MEAN}, NULL},
+        {"loop", 1, {MODEL_LSTM}, NULL},
         {"cell", 3, {MODEL_LSTM, MODEL_GRU, MODEL_RNN}, NULL},
         {"conv", 6, {MODEL_RESHAPE, MODEL_CONV1D, MODEL_MAGNITUDE, MODEL_CONV1D, MODEL_L2_NORM,
                      MODEL_ACTIVATION}, NULL},
@@ -502,6 +503,36 @@ Test(import_onnx, wrong_convolutions)
         for (size_t k = 0; k < 3 && wrong_convs[i].words[k]; k++)
             cr_expect(strstr(imported.error, wrong_convs[i].words[k]), "row %zu: no \"%s\" in: %s", i,
                       wrong_convs[i].words[k], imported.error);
+        imported_free(&imported);
+        free(file.bytes);
+        onnx__model_proto__free_unpacked(model, NULL);
+    }
+}
+
+/* ---- loops --------------------------------------------------------------- */
+
+static void other_weights(Onnx__ModelProto *m) { rename_to(&find_conv(m, "zi1")->input[2], "bh"); }
+static void other_order(Onnx__ModelProto *m) { rename_to(&find_conv(m, "x1")->input[1], "at0"); }
+static void other_fold(Onnx__ModelProto *m) { find_tensor(m, "folded")->raw_data.data[3] ^= 64; }
+static void other_state(Onnx__ModelProto *m) { rename_to(&find_conv(m, "fc1")->input[1], "c0"); }
+
+Test(import_onnx, wrong_loops)
+{
+    static const struct {
+        void (*edit)(Onnx__ModelProto *model);
+        const char *words;
+    } rows[] = {{other_weights, "other weights"},
+                {other_order, "first state 'h_0' of a loop is no constant"},
+                {other_fold, "'folded' is not what"},
+                {other_state, "'folded'"}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        Onnx__ModelProto *model = unpack_seed("loop");
+        struct imported imported;
+        struct file file;
+        rows[i].edit(model);
+        file = pack(model);
+        import_bytes(file.bytes, file.n_bytes, NULL, &imported);
+        cr_expect(!imported.good && strstr(imported.error, rows[i].words), "row %zu: %s", i, imported.error);
         imported_free(&imported);
         free(file.bytes);
         onnx__model_proto__free_unpacked(model, NULL);

@@ -154,6 +154,37 @@ def later_seeds():
         outputs=("y", "c2", "k2"))
 
 
+    yield "loop", loop_seed()
+
+
+def loop_seed():
+    """Two steps of an LSTM cell that an exporter unrolled; the first product is folded."""
+    n = helper.make_node
+    nodes, h, c = [], None, "c0"
+    for t in range(2):
+        name = lambda word, t=t: word + str(t)
+        nodes += [n("Gather", ["x", name("at")], [name("x")], axis=1),
+                  n("Gemm", [name("x"), "wi", "bi"], [name("zi")], transB=1)]
+        if h:
+            nodes.append(n("Gemm", [h, "wh", "bh"], [name("zh")], transB=1))
+        gates = [name(word) for word in ("gi", "gf", "gg", "go")]
+        nodes += [n("Add", [name("zh") if h else "folded", name("zi")], [name("z")]),
+                  n("Split", [name("z"), "sizes"], gates, axis=1),
+                  n("Sigmoid", [gates[0]], [name("i")]), n("Sigmoid", [gates[1]], [name("f")]),
+                  n("Tanh", [gates[2]], [name("g")]), n("Sigmoid", [gates[3]], [name("o")]),
+                  n("Mul", [name("f"), c], [name("fc")]), n("Mul", [name("i"), name("g")], [name("ig")]),
+                  n("Add", [name("fc"), name("ig")], [name("c_")]), n("Tanh", [name("c_")], [name("tc")]),
+                  n("Mul", [name("o"), name("tc")], [name("h_")])]
+        h, c = name("h_"), name("c_")
+    nodes += [n("Unsqueeze", ["h_0", "one"], ["u0"]), n("Unsqueeze", ["h_1", "one"], ["u1"]),
+              n("Concat", ["u0", "u1"], ["y"], axis=1)]
+    tensors = [tensor("wi", numbers(4 * H, I)), tensor("wh", numbers(4 * H, H)), tensor("bi", numbers(4 * H)),
+               tensor("bh", numbers(4 * H)), tensor("folded", np.stack([numbers(4 * H)] * B)),
+               tensor("c0", np.zeros((B, H), np.float32)), ints("sizes", H, H, H, H), ints("one", 1),
+               tensor("at0", np.array(0)), tensor("at1", np.array(1))]
+    return model(nodes, tensors, [B, 2, I])
+
+
 def main(folder):
     for name, made in seeds():
         with open(os.path.join(folder, name + ".onnx"), "wb") as file:

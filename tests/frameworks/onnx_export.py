@@ -127,6 +127,25 @@ class ConvNet(nn.Module):
         return nn.functional.normalize(self.fc(self.rnn(y)[0].mean(1)), dim=1)
 
 
+class LoopNet(nn.Module):
+    """Cells called in a loop over the steps, which the exporter unrolls."""
+
+    def __init__(self, kind, layers, last):
+        super().__init__()
+        self.cells = nn.ModuleList([getattr(nn, kind)(I if k == 0 else H, H) for k in range(layers)])
+        self.fc, self.last, self.lstm = nn.Linear(H, 3), last, kind == "LSTMCell"
+
+    def forward(self, x):
+        states, out = [None] * len(self.cells), []
+        for t in range(x.shape[1]):
+            y = x[:, t]
+            for k, cell in enumerate(self.cells):
+                states[k] = cell(y, states[k])
+                y = states[k][0] if self.lstm else states[k]
+            out.append(y)
+        return self.fc(out[-1] if self.last else torch.stack(out, 1))
+
+
 class PackedNet(nn.Module):
     def __init__(self):
         super().__init__()
@@ -180,6 +199,18 @@ def check_whole(name, net, dynamo, once):
         return check_model(name, path, run.numpy(), wanted=wanted, out_axes="B" if once else "BT")
 
 
+def check_loop(name, net, dynamo, last):
+    """Exported for T steps, run for more."""
+    net = net.eval()
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "exported.onnx")
+        export_to(net, (torch.randn(B, T, I),), path, dynamo)
+        run = torch.randn(B + 1, T + 5, I)
+        with torch.no_grad():
+            wanted = net(run).numpy()
+        return check_model(name, path, run.numpy(), wanted=wanted, out_axes="B" if last else "BT")
+
+
 def check_packed_refused(name):
     """Packed sequences compute with their lengths."""
     with tempfile.TemporaryDirectory() as folder:
@@ -201,6 +232,12 @@ def check_other_networks(score, dynamo):
                    dynamo)
         score.case(f"{kind} with learned states {mode}", check_whole, LearnedNet(kind), dynamo, False)
         score.case(f"convolutions and {kind} {mode}", check_whole, ConvNet(kind), dynamo, True)
+    for kind, layers, last in (("LSTMCell", 1, False), ("LSTMCell", 2, False), ("LSTMCell", 2, True),
+                               ("GRUCell", 1, True), ("GRUCell", 2, False)):
+        if dynamo and kind == "GRUCell":
+            continue  # PyTorch computes parts of the first step itself in this mode
+        score.case(f"a loop of {layers} {kind} {mode}{' last' if last else ''}", check_loop,
+                   LoopNet(kind, layers, last), dynamo, last)
     if not dynamo:
         score.case("packed sequences are refused", check_packed_refused)
 
