@@ -104,7 +104,7 @@ static bool is_product(const struct finder *f, int32_t value, struct product *ou
 /* Where a value comes from, through nodes that only pass it on. */
 static int32_t root_of(const struct finder *f, int32_t value)
 {
-    enum { FARTHEST = 100 }; /* a hostile file has a million of them */
+    enum { FARTHEST = 24 }; /* a hostile file has a million of them */
     for (uint32_t i = 0; i < FARTHEST; i++) {
         const struct onnx_value *at = &f->import->values[value];
         const struct onnx_node *node = at->producer < 0 ? NULL : &f->import->nodes[at->producer];
@@ -461,16 +461,16 @@ static bool try_rnn(struct finder *f, uint32_t activation)
 {
     struct onnx_cell cell = {.type = MODEL_RNN, .n_gates = 1, .activation = activation};
     const Onnx__GraphProto *graph = f->import->model->graph;
-    int32_t root;
     bool returned = false;
     if (!is_sum(f, f->anchor->inputs[0], &cell))
         return true;
-    order_products(f, &cell, ONNX_ABSENT);
-    root = root_of(f, cell.h.operand);
     for (size_t i = 0; !returned && i < graph->n_output; i++)
         returned = graph->output[i]->name &&
                    strcmp(graph->output[i]->name, f->import->values[f->anchor->outputs[0]].name) == 0;
-    if (!is_graph_input(f, root) || !returned)
+    if (!returned)
+        return true;
+    order_products(f, &cell, ONNX_ABSENT);
+    if (!is_graph_input(f, root_of(f, cell.h.operand)))
         return true;
     cell.state = cell.h.operand;
     cell.split_x = cell.split_h = ONNX_ABSENT;
