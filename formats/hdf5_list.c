@@ -144,7 +144,7 @@ static bool walk(struct cursor cursor, struct counts *counts, struct hdf5_file *
         if (kind == HDF5_RECORD_END)
             return cursor.left == 0 || broken(error);
         if (kind == HDF5_RECORD_FAILED)
-            return take_string(&cursor, &why) ? hdf5_fail(error, "%s", why) : broken(error);
+            return take_string(&cursor, &why) && *why ? hdf5_fail(error, "%s", why) : broken(error);
         if (kind == HDF5_RECORD_ARRAY && take_array(&cursor, &array)) {
             if (out)
                 out->arrays[counts->arrays] = array;

@@ -163,7 +163,21 @@ def speech_demonstration(build, folder):
         raise Failure(f"examples/speech/demo.sh prints no segments:\n{said}")
 
 
+TEXT = ROOT / "examples" / "text"
+
+
+def text_example(build, folder):
+    """The demonstration prints what the README shows, and Keras's own outputs come out."""
+    expected = (TEXT / "expected.txt").read_text(encoding="utf-8")
+    same(command("sh", TEXT / "demo.sh", build), expected, "examples/text/demo.sh")
+    if expected not in (TEXT / "README.md").read_text(encoding="utf-8"):
+        raise Failure("examples/text/README.md does not show expected.txt")
+    command(build / "tools/lstmconvert", TEXT / "language.keras", "-o", folder / "language.bin", "--verify",
+            TEXT / "heldout.npz")
+
+
 TESTS = {
+    "text: a Keras classifier prints what it should": text_example,
     "El Nino: the demonstration prints what it should": demonstration,
     "El Nino: the READMEs show what the demonstration prints": elnino_readme,
     "El Nino: as PyTorch computed it": verify_elnino,
