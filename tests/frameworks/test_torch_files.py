@@ -6,7 +6,8 @@
 A case is a random stack of nn.LSTM, nn.GRU or nn.RNN, perhaps with layers behind it, in one form of file:
 state_dict, checkpoint, pickled module, TorchScript (scripted, traced), the form before 1.6, under DataParallel's
 names; its weights in f32, f16, bf16 or f64, some of them transposed or in one shared storage. As in test_torch.py
-PyTorch in float64 counts as the truth, and our error is measured in PyTorch's own in float32.
+PyTorch in float64 counts as the truth, and our error is measured in PyTorch's own in float32. Without SEED each
+run has another one, which it prints.
 """
 import os
 import random
@@ -218,8 +219,11 @@ def convert(case, net, folder):
     return lstmrun.Model(model)
 
 
-def largest_error(result, truth):
-    return float(np.max(np.abs(result - truth))) / max(float(np.max(np.abs(truth))), 1e-30)
+def errors(result, truth):
+    """The largest error, and the one that a hundredth of the numbers exceed, in units of the largest number. A
+    layer_norm over a few numbers that happen to be nearly alike makes the very largest one a matter of luck."""
+    error = np.abs(result - truth) / max(float(np.max(np.abs(truth))), 1e-30)
+    return float(np.max(error)), float(np.quantile(error, 0.99))
 
 
 def check(case, folder):
@@ -234,9 +238,9 @@ def check(case, folder):
         truth = net.double()(x.double()).numpy()
     ours = np.array(model.plan().run(list(x.numpy()))[0], np.float64)
     assert ours.shape == truth.shape, "shape %s, expected %s" % (ours.shape, truth.shape)
-    error = largest_error(ours, truth)
-    assert error < 1e-3, "largest relative error %.3g" % error
-    return error / max(largest_error(single, truth), ROUNDING)
+    largest, usual = errors(ours, truth)
+    assert largest < 1e-3, "largest relative error %.3g" % largest
+    return usual / max(errors(single, truth)[1], ROUNDING)
 
 
 def main():
