@@ -323,7 +323,8 @@ static bool import_model(struct onnx_import *import, json_t *spec, struct model_
     if (!graph || graph->n_node == 0)
         return import_fail(import->error, "the file has no graph with nodes; it may be no ONNX model");
     if (graph->n_output > MAX_OUTPUTS)
-        return import_fail(import->error, "the graph has %zu outputs; up to %d are supported", graph->n_output,
+        return import_fail(import->error, "the graph has %zu outputs; up to %d are supported",
+                           graph->n_output,
                            MAX_OUTPUTS);
     if (!read_opset(import) || !read_spec(import, spec, &output) || !onnx_resolve(import) ||
         !fix_inputs(import, spec) || !onnx_find_cells(import) || !onnx_find_roles(import, output) ||

@@ -438,7 +438,7 @@ bool onnx_passes_on(const char *op);
 /* Names to values and nodes, those of branches too; the graph is checked to be in order. */
 bool onnx_resolve(struct onnx_import *import);
 
-/* ---- onnx_cell.c --------------------------------------------------------- */
+/* ---- onnx_cell.c, onnx_cell_layer.c --------------------------------------- */
 
 /* Cells that an exporter wrote out operator by operator become nodes of their own. */
 bool onnx_find_cells(struct onnx_import *import);

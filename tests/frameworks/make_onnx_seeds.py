@@ -91,7 +91,8 @@ def seeds():
 
 
 def branch(nodes, name, output, tensors=()):
-    return helper.make_graph(nodes, name, [], [helper.make_tensor_value_info(output, TensorProto.FLOAT, None)],
+    return helper.make_graph(nodes, name, [],
+                             [helper.make_tensor_value_info(output, TensorProto.FLOAT, None)],
                              list(tensors))
 
 
@@ -101,7 +102,8 @@ def later_seeds():
     inner = branch([n("Relu", ["t"], ["u"])], "inner", "u")
     other = branch([n("Frobnicate", ["t"], ["u"])], "other", "u")
     yield "if", model(
-        [n("Shape", ["state"], ["ss"]), n("Gather", ["ss", "nil"], ["many"]), n("Cast", ["many"], ["given"], to=9),
+        [n("Shape", ["state"], ["ss"]), n("Gather", ["ss", "nil"], ["many"]),
+         n("Cast", ["many"], ["given"], to=9),
          n("If", ["given"], ["v"],
            then_branch=branch([n("Tanh", ["x"], ["t"]), n("Equal", ["sr", "rate"], ["is"]),
                                n("If", ["is"], ["w"], then_branch=inner, else_branch=other)], "then", "w",
@@ -113,7 +115,8 @@ def later_seeds():
          n("LSTM", ["vu", "W", "R", "B", "", "hu", "cu"], ["Y", "hn", "cn"], hidden_size=H),
          n("Concat", ["hn", "cn"], ["after"], axis=0), n("Squeeze", ["hn", "zero"], ["y"])],
         weights(4, 1) + [tensor("nil", np.array(0)), tensor("unit", np.array(1)), ints("zero", 0)],
-        ["b", "n"], inputs=(value("state", TensorProto.FLOAT, [2, "b", H]), value("sr", TensorProto.INT64, [])),
+        ["b", "n"], inputs=(value("state", TensorProto.FLOAT, [2, "b", H]),
+                            value("sr", TensorProto.INT64, [])),
         outputs=("y", "after"))
     yield "conv", model(
         [n("Pad", ["x", "pads"], ["p"], mode="reflect"), n("Unsqueeze", ["p", "one"], ["u"]),
@@ -123,20 +126,25 @@ def later_seeds():
          n("Sqrt", ["sum"], ["mag"]),
          n("Conv", ["mag", "k", "kb"], ["d"], pads=[1, 1], strides=[2], group=3), n("Relu", ["d"], ["r"]),
          n("Transpose", ["r"], ["t"], perm=[0, 2, 1]), n("ReduceL2", ["t"], ["l"], axes=[-1]),
-         n("Clip", ["l", "small"], ["lc"]), n("Div", ["t", "lc"], ["q"]), n("Clip", ["q", "lo", "hi"], ["y"])],
-        [ints("pads", 0, 1, 0, 3), ints("one", 1), tensor("basis", numbers(6, 1, 4)), ints("from", 0), ints("half", 3),
-         ints("end", 2**62), tensor("two", np.float32(2)), tensor("k", numbers(6, 1, 3)), tensor("kb", numbers(6)),
+         n("Clip", ["l", "small"], ["lc"]), n("Div", ["t", "lc"], ["q"]), n("Clip", ["q", "lo", "hi"],
+                                                                            ["y"])],
+        [ints("pads", 0, 1, 0, 3), ints("one", 1), tensor("basis", numbers(6, 1, 4)), ints("from", 0),
+         ints("half", 3),
+         ints("end", 2**62), tensor("two", np.float32(2)), tensor("k", numbers(6, 1, 3)), tensor("kb",
+                                                                                                 numbers(6)),
          tensor("small", np.float32(0.125)), tensor("lo", np.float32(0)), tensor("hi", np.float32(1))],
         ["b", 9])
     yield "cell", model(
         [n("DequantizeLinear", ["wq", "scale", "wz"], ["w"], axis=0),
          n("Gemm", ["h", "rw", "rb"], ["zh"], transB=1), n("Gemm", ["x", "w", "b"], ["zi"], transB=1),
          n("Add", ["zh", "zi"], ["z"]), n("Split", ["z", "sizes"], ["gi", "gf", "gg", "go"], axis=1),
-         n("Sigmoid", ["gi"], ["i"]), n("Sigmoid", ["gf"], ["f"]), n("Tanh", ["gg"], ["g"]), n("Sigmoid", ["go"], ["o"]),
+         n("Sigmoid", ["gi"], ["i"]), n("Sigmoid", ["gf"], ["f"]), n("Tanh", ["gg"], ["g"]), n("Sigmoid",
+                                                                                               ["go"], ["o"]),
          n("Mul", ["f", "c"], ["fc"]), n("Mul", ["i", "g"], ["ig"]), n("Add", ["fc", "ig"], ["c2"]),
          n("Tanh", ["c2"], ["tc"]), n("Mul", ["o", "tc"], ["h2"]),
          n("Gemm", ["h2", "gx", "gb"], ["qi"], transB=1), n("Gemm", ["k", "gh", "gb"], ["qh"], transB=1),
-         n("Split", ["qi", "three"], ["ir", "iz", "in"], axis=1), n("Split", ["qh", "three"], ["hr", "hz", "hn"], axis=1),
+         n("Split", ["qi", "three"], ["ir", "iz", "in"], axis=1), n("Split", ["qh", "three"],
+                                                                    ["hr", "hz", "hn"], axis=1),
          n("Add", ["hr", "ir"], ["r1"]), n("Sigmoid", ["r1"], ["r"]), n("Add", ["hz", "iz"], ["z1"]),
          n("Sigmoid", ["z1"], ["zz"]), n("Mul", ["hn", "r"], ["hm"]), n("Add", ["in", "hm"], ["n1"]),
          n("Tanh", ["n1"], ["nn"]), n("Sub", ["k", "nn"], ["df"]), n("Mul", ["df", "zz"], ["dz"]),

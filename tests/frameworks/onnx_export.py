@@ -225,10 +225,12 @@ def check_other_networks(score, dynamo):
     for kind in ("LSTM", "GRU", "RNN"):
         count = 2 if kind == "LSTM" else 1
         x = torch.randn(1, T, I)
-        score.case(f"{kind}Cell {mode}", check_stepwise, CellNet(kind + "Cell"), x, [torch.zeros(1, H)] * count, dynamo)
+        score.case(f"{kind}Cell {mode}", check_stepwise, CellNet(kind + "Cell"), x,
+                   [torch.zeros(1, H)] * count, dynamo)
         if dynamo and kind == "RNN":
             continue  # PyTorch unrolls it step by step in this mode
-        score.case(f"{kind} with states {mode}", check_stepwise, StateNet(kind), x, [torch.zeros(2, 1, H)] * count,
+        score.case(f"{kind} with states {mode}", check_stepwise, StateNet(kind), x,
+                   [torch.zeros(2, 1, H)] * count,
                    dynamo)
         score.case(f"{kind} with learned states {mode}", check_whole, LearnedNet(kind), dynamo, False)
         score.case(f"convolutions and {kind} {mode}", check_whole, ConvNet(kind), dynamo, True)

@@ -289,7 +289,8 @@ def check_keras_style(score):
     for directions, node in ((2, both), (1, back)):
         weights = [constant("W", floats(directions, 4 * H, I)), constant("R", floats(directions, 4 * H, H))]
         score.case(f"final state, {directions} direction(s) with a reverse one", check_model,
-                   model_of(nodes_from_x(node) + nodes, weights + last_row, ["batch", "time", I]), x, out_axes="B")
+                   model_of(nodes_from_x(node) + nodes, weights + last_row,
+                            ["batch", "time", I]), x, out_axes="B")
     # One sequence without an axis for the batch, as nn.LSTM takes it.
     nodes = [n("Unsqueeze", ["x", "1"], ["xt"]), n("LSTM", ["xt", "W", "R", "B"], ["Y"], hidden_size=H),
              n("Squeeze", ["Y", "1"], ["s"]), n("Squeeze", ["s", "1"], ["y"])]
@@ -334,24 +335,27 @@ def check_states_and_lengths(score):
 
 def check_metadata_left_out(name):
     model = after_lstm([helper.make_node("Relu", ["s"], ["y"])], [])
-    for key, value in (("sample_rate", "abc"), ("labels", "a\nb"), ("input_names", "\n".join("x" * I)), ("k", "v")):
+    for key, value in (("sample_rate", "abc"), ("labels", "a\nb"), ("input_names", "\n".join("x" * I)),
+                       ("k", "v")):
         model.metadata_props.add(key=key, value=value)
     with tempfile.TemporaryDirectory() as folder:
         model_file, notes = convert(model, folder)
         with open(model_file, "rb") as file:
             data = file.read()
-    for words in ("'sample_rate' is left out: 'abc', expected", f"'labels' is left out: 2 names for {H} outputs"):
+    for words in ("'sample_rate' is left out: 'abc', expected",
+                  f"'labels' is left out: 2 names for {H} outputs"):
         assert words in notes, f"{name}: no \"{words}\" in: {notes}"
     assert b"input_names" in data and b"sample_rate" not in data and b"labels" not in data, name
 
 
 def branch(nodes, output, tensors=()):
-    return helper.make_graph(nodes, "branch", [], [helper.make_tensor_value_info(output, TensorProto.FLOAT, None)],
+    return helper.make_graph(nodes, "branch", [],
+                             [helper.make_tensor_value_info(output, TensorProto.FLOAT, None)],
                              list(tensors))
 
 
 def check_ifs(score):
-    """Conditions that are constant, or follow from shapes; names of the outer graph; only one branch counts."""
+    """Conditions that are constant or follow from shapes; names of the outer graph; one branch counts."""
     n = helper.make_node
     scalar = lambda name, value: constant(name, np.array(value))
     relu, bad = branch([n("Relu", ["s"], ["a"])], "a"), branch([n("Erf", ["s"], ["b"])], "b")
@@ -360,24 +364,28 @@ def check_ifs(score):
         score.case(f"If of a constant: {value}", check_model, after_lstm(
             [n("If", ["yes"], ["y"], then_branch=relu if value else bad, else_branch=bad if value else own)],
             [scalar("yes", value)]), floats(B, T, I, scale=1))
-    rank = [n("Shape", ["s"], ["shape"]), n("Size", ["shape"], ["rank"]), n("Equal", ["rank", "three"], ["is"]),
+    rank = [n("Shape", ["s"], ["shape"]), n("Size", ["shape"], ["rank"]),
+            n("Equal", ["rank", "three"], ["is"]),
             n("Not", ["is"], ["no"])]
     inner = branch([n("If", ["is"], ["d"], then_branch=own, else_branch=bad)], "d")
     score.case("If of a rank, in an If", check_model, after_lstm(
         rank + [n("If", ["no"], ["e"], then_branch=bad, else_branch=inner), n("Tanh", ["e"], ["y"])],
         [scalar("three", 3)]), floats(B, T, I, scale=1))
-    size = [n("Shape", ["s"], ["shape"]), n("Gather", ["shape", "two"], ["last"]), n("Greater", ["last", "three"], ["is"])]
+    size = [n("Shape", ["s"], ["shape"]), n("Gather", ["shape", "two"], ["last"]),
+            n("Greater", ["last", "three"], ["is"])]
     score.case("If of a size", check_model, after_lstm(
         size + [n("If", ["is"], ["y"], then_branch=relu, else_branch=bad)],
         [scalar("three", 3), scalar("two", 2)]), floats(B, T, I, scale=1))
     state = helper.make_tensor_value_info("state", TensorProto.FLOAT, [2, 1, H])
     sr = helper.make_tensor_value_info("sr", TensorProto.INT64, [])
-    nodes = [n("Equal", ["sr", "rate"], ["is"]), n("If", ["is"], ["v"], then_branch=branch([n("Relu", ["x"], ["a"])], "a"),
+    nodes = [n("Equal", ["sr", "rate"], ["is"]),
+             n("If", ["is"], ["v"], then_branch=branch([n("Relu", ["x"], ["a"])], "a"),
                                                    else_branch=branch([n("Tanh", ["x"], ["b"])], "b")),
              n("Unsqueeze", ["v", "zero"], ["vu"]), n("Slice", ["state", "zero", "one", "zero"], ["h0"]),
              n("Slice", ["state", "one", "two", "zero"], ["c0"]),
              n("LSTM", ["vu", "W", "R", "", "", "h0", "c0"], ["Y", "hn", "cn"], hidden_size=H),
-             n("Concat", ["hn", "cn"], ["after"], axis=0), n("Squeeze", ["hn", "zero"], ["h"]), n("Relu", ["h"], ["y"])]
+             n("Concat", ["hn", "cn"], ["after"], axis=0), n("Squeeze", ["hn", "zero"], ["h"]),
+             n("Relu", ["h"], ["y"])]
     tensors = [scalar("rate", 16000), constant("W", floats(1, 4 * H, I)), constant("R", floats(1, 4 * H, H))]
     tensors += [constant(name, np.array([k], np.int64)) for k, name in enumerate(("zero", "one", "two"))]
     model = model_of(nodes, tensors, [1, "n"], ("y", "after"), more_inputs=(state, sr))
@@ -388,7 +396,8 @@ def check_ifs(score):
             feeds = {"x": x[:, t], "state": now, "sr": np.array(rate)}
             wanted.append(reference(model, feeds))
             now = reference(model, feeds, 1)
-        score.case(f"If of an input that the spec fixes: {rate}", check_model, model, x, wanted=np.stack(wanted, 1),
+        score.case(f"If of an input that the spec fixes: {rate}", check_model, model, x,
+                   wanted=np.stack(wanted, 1),
                    spec='{"constants": {"sr": %d}, "input": {"size": %d}}' % (rate, I))
     joined = np.concatenate([np.concatenate([np.zeros((1, 1, 2), np.float32), x[:, :-1, -2:]], 1), x], 2)
     wide = model_of([n("Tanh", ["x"], ["y"])], [], ["b", "n"])
@@ -399,15 +408,18 @@ def check_ifs(score):
 def check_quantised(score):
     n = helper.make_node
     q = lambda name, *shape: constant(name, rng.integers(-127, 128, shape).astype(np.int8))
-    nodes = [n("DequantizeLinear", ["Wq", "ws"], ["W"]), n("DequantizeLinear", ["Rq", "rs", "rz"], ["R"], axis=2),
+    nodes = [n("DequantizeLinear", ["Wq", "ws"], ["W"]),
+             n("DequantizeLinear", ["Rq", "rs", "rz"], ["R"], axis=2),
              n("LSTM", ["x", "W", "R"], ["Y"], hidden_size=H), n("Squeeze", ["Y", "1"], ["s"]),
              n("DequantizeLinear", ["wq", "qs", "qz"], ["w"], axis=0), n("MatMul", ["s", "w"], ["y"])]
     tensors = [q("Wq", 1, 4 * H, I), constant("ws", np.float32(0.004)), q("Rq", 1, 4 * H, H),
                constant("rs", np.abs(floats(H, scale=0.01))), constant("rz", np.arange(H).astype(np.int8)),
-               constant("wq", rng.integers(0, 256, (H, 4)).astype(np.uint8)), constant("qs", np.abs(floats(H, scale=0.01))),
+               constant("wq", rng.integers(0, 256, (H, 4)).astype(np.uint8)),
+               constant("qs", np.abs(floats(H, scale=0.01))),
                constant("qz", np.full(H, 128, np.uint8)), constant("1", np.array([1], np.int64))]
     x = floats(T, B, I, scale=1)
-    score.case("DequantizeLinear", check_model, model_of(nodes, tensors, [T, B, I]), x, in_axes="TB", out_axes="TB")
+    score.case("DequantizeLinear", check_model, model_of(nodes, tensors, [T, B, I]), x, in_axes="TB",
+               out_axes="TB")
 
 
 def check_more_layers(score):
@@ -420,19 +432,23 @@ def check_more_layers(score):
         "length, Clip, Expand": (length + [n("Clip", ["l", "e"], ["m"]), n("Shape", ["s"], ["shape"]),
                                            n("Expand", ["m", "shape"], ["x2"]), n("Div", ["s", "x2"], ["y"])],
                                  [number("e", 0.5)]),
-        "length, Max": (length + [n("Max", ["l", "e"], ["m"]), n("Div", ["s", "m"], ["y"])], [number("e", 0.25)]),
+        "length, Max": (length + [n("Max", ["l", "e"], ["m"]), n("Div", ["s", "m"], ["y"])],
+                        [number("e", 0.25)]),
         "Clip 0 to 1": ([n("Clip", ["s", "a", "b"], ["y"])], [number("a", 0), number("b", 1)]),
         "Clip from 0": ([n("Clip", ["s", "a"], ["y"])], [number("a", 0)]),
         "square": ([n("Pow", ["s", "two"], ["p"]), n("Mul", ["s", "s"], ["m"]), n("Add", ["p", "m"], ["y"])],
                    [number("two", 2)]),
         "Clip of constants": ([n("Clip", ["v", "a", "b"], ["w"]), n("Mul", ["s", "w"], ["y"])],
                               [constant("v", floats(H)), number("a", -0.2), number("b", 0.3)]),
-        "mean of one number": ([n("MatMul", ["s", "w"], ["m"]), n("ReduceMean", ["m"], ["y"], axes=[2], keepdims=1)],
+        "mean of one number": ([n("MatMul", ["s", "w"], ["m"]),
+                                n("ReduceMean", ["m"], ["y"], axes=[2], keepdims=1)],
                                [constant("w", floats(H, 1))]),
-        "features in another order": ([n("Reshape", ["s", "grid"], ["g"]), n("Transpose", ["g"], ["t"], perm=[0, 1, 3, 2]),
+        "features in another order": ([n("Reshape", ["s", "grid"], ["g"]),
+                                       n("Transpose", ["g"], ["t"], perm=[0, 1, 3, 2]),
                                        n("Relu", ["t"], ["r"]), n("Reshape", ["r", "flat"], ["y"])],
                                       [ints("grid", 0, 0, 2, 3), ints("flat", 0, 0, -1)]),
-        "Softmax over other features": ([n("Reshape", ["s", "grid"], ["g"]), n("Softmax", ["g"], ["f"], axis=2),
+        "Softmax over other features": ([n("Reshape", ["s", "grid"], ["g"]),
+                                         n("Softmax", ["g"], ["f"], axis=2),
                                          n("Reshape", ["f", "flat"], ["y"])],
                                         [ints("grid", 0, 0, 2, 3), ints("flat", 0, 0, -1)]),
     }
@@ -445,7 +461,8 @@ def check_more_layers(score):
                                   ("groups", 3, dict(pads=[1, 1], group=2)), ("1 x 1", 1, {}),
                                   ("dilated", 2, dict(pads=[3, 0], dilations=[3]))):
         tensors = [constant("w", floats(4, H // options.get("group", 1), kernel)), constant("b", floats(4))]
-        score.case(f"Conv over time: {name}", check_model, after_lstm(conv(**options), tensors, frozen=name != "same"),
+        score.case(f"Conv over time: {name}", check_model,
+                   after_lstm(conv(**options), tensors, frozen=name != "same"),
                    floats(B, T, I, scale=1))
     flat = [n("Transpose", ["s"], ["c"], perm=[0, 2, 1]), n("Unsqueeze", ["c", "ax"], ["u"]),
             n("Conv", ["u", "w"], ["d"], pads=[0, 1, 0, 1]), n("Squeeze", ["d", "ax"], ["r"]),
@@ -470,40 +487,51 @@ def more_refusals():
         "If of computed values": (one("If", then_branch=branch([n("Relu", ["s"], ["a"])], "a"),
                                       else_branch=branch([n("Tanh", ["s"], ["b"])], "b")),
                                   "'bad'", "If", "condition ('s')"),
-        "DynamicQuantizeLSTM": (one("DynamicQuantizeLSTM", domain="com.microsoft"), "'bad'", "quantises its activations"),
+        "DynamicQuantizeLSTM": (one("DynamicQuantizeLSTM", domain="com.microsoft"), "'bad'",
+                                "quantises its activations"),
         "Conv that shortens": (conv(), "'bad'", "Conv", "as many steps"),
         "Conv with strides over time": (conv(strides=[2], pads=[1, 1]), "'bad'", "strides = 2"),
         "Conv with negative pads": (conv(pads=[-1, 3]), "'bad'", "pads of -1"),
         "Conv on a reflecting Pad with pads": (conv(cut("reflect"), pads=[1, 1]), "'bad'", "reflects"),
-        "Pad alone": (one("Pad", ("s", "pads"), [ints("pads", 0, 0, 1, 0, 0, 0)]), "'bad'", "Pad", "before a Conv"),
+        "Pad alone": (one("Pad", ("s", "pads"), [ints("pads", 0, 0, 1, 0, 0, 0)]), "'bad'", "Pad",
+                      "before a Conv"),
         "Pad of the batch": (one("Pad", ("s", "pads"), [ints("pads", 1, 0, 0, 0, 0, 0)]), "'bad'", "batch"),
-        "Pad with another number": (one("Pad", ("s", "pads", "v"), [ints("pads", 0, 1, 0, 0, 0, 0), number("v", 1)]),
+        "Pad with another number": (one("Pad", ("s", "pads", "v"),
+                                        [ints("pads", 0, 1, 0, 0, 0, 0), number("v", 1)]),
                                     "'bad'", "another constant"),
-        "Pad that wraps": (one("Pad", ("s", "pads"), [ints("pads", 0, 0, 1, 0, 0, 0)], mode="wrap"), "'bad'", "wrap"),
+        "Pad that wraps": (one("Pad", ("s", "pads"), [ints("pads", 0, 0, 1, 0, 0, 0)], mode="wrap"), "'bad'",
+                           "wrap"),
         "Pow 3": (one("Pow", ("s", "v"), [number("v", 3)]), "'bad'", "exponent"),
         "Sqrt": (one("Sqrt"), "'bad'", "Sqrt", "magnitude"),
         "Clip to other numbers": (one("Clip", ("s", "v"), [number("v", -1)]), "'bad'", "Clip"),
-        "length alone": (after_lstm([n("ReduceL2", ["s"], ["l"], axes=[-1]), n("Relu", ["l"], ["y"], name="bad")], []),
+        "length alone": (after_lstm([n("ReduceL2", ["s"], ["l"], axes=[-1]),
+                                     n("Relu", ["l"], ["y"], name="bad")], []),
                          "'bad'", "Relu"),
         "length over time": (one("ReduceL2", axes=[1]), "'bad'", "ReduceL2", "last axis"),
         "blocks of scales": (after_lstm([n("DequantizeLinear", ["q", "v"], ["w"], name="bad", block_size=2),
                                          n("MatMul", ["s", "w"], ["y"])],
-                                        [constant("q", np.ones((H, 4), np.int8)), constant("v", floats(H // 2, 4))]),
+                                        [constant("q", np.ones((H, 4), np.int8)),
+                                         constant("v", floats(H // 2, 4))]),
                              "'bad'", "block_size"),
-        "transposed A": (after_lstm([n("Squeeze", ["Yh", "ax"], ["h"]), n("Gemm", ["h", "w"], ["y"], transA=1, name="bad")],
+        "transposed A": (after_lstm([n("Squeeze", ["Yh", "ax"], ["h"]),
+                                     n("Gemm", ["h", "w"], ["y"], transA=1, name="bad")],
                                     [ints("ax", 0), constant("w", floats(H, 4))]), "'bad'", "transA"),
         "product of computed values": (one("MatMul", ("s", "s")), "'bad'", "MatMul"),
         "division by computed values": (one("Div", ("s", "s")), "'bad'", "Div"),
         "reversal": (one("Slice", ("s", "a", "b", "c", "d"),
-                         [ints("a", -1), ints("b", -2**40), ints("c", 2), ints("d", -1)]), "'bad'", "backwards"),
-        "one item of the batch": (one("Gather", ("s", "i"), [constant("i", np.array(1))], axis=0), "'bad'", "batch"),
+                         [ints("a", -1), ints("b", -2**40), ints("c", 2),
+                          ints("d", -1)]), "'bad'", "backwards"),
+        "one item of the batch": (one("Gather", ("s", "i"), [constant("i", np.array(1))], axis=0), "'bad'",
+                                  "batch"),
         "Cast that rounds": (one("Cast", to=7), "'bad'", "rounds"),
-        "Expand that repeats": (one("Expand", ("s", "shape"), [ints("shape", 1, B, T, H)]), "'bad'", "dimensions"),
+        "Expand that repeats": (one("Expand", ("s", "shape"), [ints("shape", 1, B, T, H)]), "'bad'",
+                                "dimensions"),
         "mean over the batch": (one("ReduceMean", axes=[0]), "'bad'", "axis 0"),
         "batch statistics": (one("BatchNormalization", ("s", "g", "g", "g", "g"), [constant("g", floats(T))],
                                  training_mode=1), "'bad'", "training_mode"),
     }
-    for op in ("AveragePool", "MaxPool", "Loop", "Scan", "LogSoftmax", "Erf", "Exp", "Sin", "QuantizeLinear", "TopK",
+    for op in ("AveragePool", "MaxPool", "Loop", "Scan", "LogSoftmax", "Erf", "Exp", "Sin", "QuantizeLinear",
+               "TopK",
                "ScatterElements", "NonZero", "ConvTranspose", "Einsum", "CumSum", "ReduceSum"):
         out[op] = (one(op), "'bad'", op, "not supported")
     for op in ("Less", "Greater", "Not", "Where", "Range"):

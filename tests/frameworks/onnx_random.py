@@ -82,7 +82,8 @@ class Cell:
 
     def choose_activations(self, rng):
         n = {"LSTM": 3, "GRU": 2, "RNN": 1}[self.op] * self.d
-        usual = {"LSTM": ["Sigmoid", "Tanh", "Tanh"], "GRU": ["Sigmoid", "Tanh"], "RNN": ["Tanh"]}[self.op] * self.d
+        usual = {"LSTM": ["Sigmoid", "Tanh", "Tanh"], "GRU": ["Sigmoid", "Tanh"],
+                 "RNN": ["Tanh"]}[self.op] * self.d
         self.given = rng.random() < 0.6
         self.names = [str(rng.choice(list(ACTIVATIONS))) if self.given and rng.random() < 0.5 else usual[k]
                       for k in range(n)]
@@ -90,9 +91,11 @@ class Cell:
                         for _ in range(n)]
 
     def describe(self):
-        return (f"{self.op} {self.direction} t{self.t}b{self.b}i{self.i}h{self.h} bias={self.bias is not None} "
+        return (f"{self.op} {self.direction} t{self.t}b{self.b}i{self.i}h{self.h} "
+                f"bias={self.bias is not None} "
                 f"peephole={self.peephole is not None} h0={self.h0 is not None} c0={self.c0 is not None} "
-                f"lengths={self.lengths} clip={self.clip} coupled={self.coupled} reset_after={self.reset_after} "
+                f"lengths={self.lengths} clip={self.clip} coupled={self.coupled} "
+                f"reset_after={self.reset_after} "
                 f"{self.names if self.given else ''} {self.output} opset {self.opset}")
 
     def attributes(self):
@@ -114,7 +117,8 @@ class Cell:
     def model(self):
         tensors = [constant("W", self.w), constant("R", self.r)]
         inputs = ["x", "W", "R", "", "", "", "", ""]
-        optional = {3: ("B", self.bias), 4: ("L", np.full(self.b, self.t, np.int32) if self.lengths else None),
+        optional = {3: ("B", self.bias),
+                    4: ("L", np.full(self.b, self.t, np.int32) if self.lengths else None),
                     5: ("h0", self.h0), 6: ("c0", self.c0), 7: ("P", self.peephole)}
         for k, (name, array) in optional.items():
             if array is not None:
@@ -127,7 +131,8 @@ class Cell:
         names = ["Y", "Y_h"] if self.output == "Y_h" else ["Y"]
         if self.output == "Y":
             tensors.append(constant("shape", np.array([0, 0, -1], np.int64)))
-            after = [node("Transpose", ["Y"], ["Yt"], perm=[0, 2, 1, 3]), node("Reshape", ["Yt", "shape"], ["y"])]
+            after = [node("Transpose", ["Y"], ["Yt"], perm=[0, 2, 1, 3]),
+                     node("Reshape", ["Yt", "shape"], ["y"])]
         else:
             after = [node("Transpose", ["Y_h"], ["y"], perm=[1, 0, 2])]
         first = node(self.op, inputs, names, name="cell", **self.attributes())
@@ -169,9 +174,11 @@ class Cell:
         """[steps][batch][directions · units], and the final h as [batch][directions][units]."""
         all_steps, finals = [], []
         for d in range(self.d):
-            start = lambda s: np.zeros((self.b, self.h)) if s is None else np.repeat(s[d].astype(float), self.b, 0)
+            start = lambda s: np.zeros((self.b, self.h)) if s is None else np.repeat(s[d].astype(float),
+                                                                                     self.b, 0)
             h, c = start(self.h0), start(self.c0)
-            order = range(self.t) if self.direction == "forward" or (self.d == 2 and d == 0) else reversed(range(self.t))
+            forward = self.direction == "forward" or (self.d == 2 and d == 0)
+            order = range(self.t) if forward else reversed(range(self.t))
             steps = [None] * self.t
             for t in order:
                 h, c = self.step(d, self.x[t].astype(float), h, c)
@@ -210,7 +217,8 @@ def written_out(rng):
     floats = lambda *shape: (rng.standard_normal(shape) * 0.5).astype(np.float32)
     matmul = kind != "GRU" and rng.random() < 0.3
     weights = [constant("wi", floats(i, g * h) if matmul else floats(g * h, i)),
-               constant("wh", floats(h, g * h) if matmul else floats(g * h, h)), constant("bi", floats(g * h)),
+               constant("wh", floats(h, g * h) if matmul else floats(g * h, h)), constant("bi",
+                                                                                          floats(g * h)),
                constant("bh", floats(g * h)), constant("sizes", np.full(g, h, np.int64))]
     if matmul:
         nodes = [node("MatMul", ["x", "wi"], ["zi"]), node("MatMul", ["h", "wh"], ["zh"])]
@@ -230,7 +238,8 @@ def written_out(rng):
                   node("Add", swap("hr", "ir"), ["r1"]), node("Sigmoid", ["r1"], ["r"]),
                   node("Add", swap("hz", "iz"), ["z1"]), node("Sigmoid", ["z1"], ["z"]),
                   node("Mul", swap("hn", "r"), ["q"]), node("Add", swap("in", "q"), ["n1"]),
-                  node("Tanh", ["n1"], ["n"]), node("Sub", ["h", "n"], ["d"]), node("Mul", swap("d", "z"), ["e"]),
+                  node("Tanh", ["n1"], ["n"]), node("Sub", ["h", "n"], ["d"]), node("Mul", swap("d", "z"),
+                                                                                    ["e"]),
                   node("Add", swap("e", "n"), ["h2"])]
     else:
         order = list(rng.permutation(4))
@@ -275,7 +284,7 @@ def check_written_out(name, rng, totals):
 # ---- convolutions ----------------------------------------------------------------
 
 def conv_chain(rng):
-    """Pad, Conv, activation, maybe a magnitude, again and again; (model, shape of a frame, over time, text)."""
+    """Pad, Conv, magnitude, activation, again and again: (model, shape of a frame, over time, text)."""
     in_time = rng.random() < 0.4
     c, length = int(rng.integers(1, 7)), int(rng.integers(5, 40))
     shape, text, nodes, tensors, at = (c, length), "", [], [], "x"
@@ -328,8 +337,10 @@ def conv_chain(rng):
             tensors.append(constant(f"two{k}", np.float32(2)))
             nodes += [node("Slice", [at, f"zero{k}", f"half{k}", f"one{k}"], [f"re{k}"]),
                       node("Slice", [at, f"half{k}", f"end{k}", f"one{k}"], [f"im{k}"]),
-                      node("Pow", [f"re{k}", f"two{k}"], [f"re2{k}"]), node("Mul", [f"im{k}", f"im{k}"], [f"im2{k}"]),
-                      node("Add", [f"re2{k}", f"im2{k}"], [f"sum{k}"]), node("Sqrt", [f"sum{k}"], [f"mag{k}"])]
+                      node("Pow", [f"re{k}", f"two{k}"], [f"re2{k}"]), node("Mul", [f"im{k}", f"im{k}"],
+                                                                            [f"im2{k}"]),
+                      node("Add", [f"re2{k}", f"im2{k}"], [f"sum{k}"]), node("Sqrt", [f"sum{k}"],
+                                                                             [f"mag{k}"])]
             at, c, text = f"mag{k}", c // 2, text + " magnitude"
         act = str(rng.choice(["Relu", "Sigmoid", "Tanh", ""]))
         if act:
@@ -369,7 +380,8 @@ def main():
     checks = ((check_cell, n), (check_written_out, n // 3), (check_convs, n // 3))
     for check, count in checks:
         for k in range(count):
-            score.case(f"{check.__name__} {k}", check, np.random.default_rng([seed, k, len(check.__name__)]), totals)
+            score.case(f"{check.__name__} {k}", check, np.random.default_rng([seed, k, len(check.__name__)]),
+                       totals)
     ours, theirs = np.array(totals).mean(0)
     print(f"mean of the largest errors to float64: {ours:.3g}, ONNX Runtime {theirs:.3g}")
     score.finish()

@@ -60,7 +60,8 @@ def check_case(name, case):
     if "Y_c" in wanted:
         cells = np.stack([np.stack([item[key] for key in item if key[2] == "c"]) for item in states])
         reference = np.asarray(wanted["Y_c"])
-        worst = max(worst, compare(f"{name} Y_c", cells, reference if batch_first else reference.transpose(1, 0, 2)))
+        worst = max(worst, compare(f"{name} Y_c", cells,
+                                   reference if batch_first else reference.transpose(1, 0, 2)))
     return worst, None
 
 

@@ -46,7 +46,8 @@ def recordings(rate):
     for path in sorted(name for pattern in SOUNDS for name in glob.glob(pattern)):
         own, samples = wavfile.read(path)
         found.append((own, samples.astype(np.float32) / 32768))
-    found += [(16000, np.fromfile(path, np.int16).astype(np.float32) / 32768) for path in sorted(glob.glob(RAW))]
+    found += [(16000, np.fromfile(path,
+                                  np.int16).astype(np.float32) / 32768) for path in sorted(glob.glob(RAW))]
     for own, samples in found:
         samples = samples if samples.ndim == 1 else samples.mean(1)
         common = int(np.gcd(own, rate))
@@ -60,7 +61,8 @@ def audio(rate):
     sounds = list(recordings(rate))
     while sounds and sum(map(len, parts)) < wanted:
         for i, sound in enumerate(sounds):
-            pause = (np.zeros(rate // 2), rng.standard_normal(rate // 3) * 1e-3, rng.standard_normal(rate // 4) * 0.3)
+            pause = (np.zeros(rate // 2), rng.standard_normal(rate // 3) * 1e-3,
+                     rng.standard_normal(rate // 4) * 0.3)
             parts += [sound, pause[i % 3].astype(np.float32)]
     frame = 512 if rate == 16000 else 256
     samples = np.concatenate(parts) if parts else np.zeros(0, np.float32)
@@ -124,8 +126,9 @@ def check_variant(name, path, rate):
         our_time = seconds_a_frame(model_file, frames)
     error = float(np.max(np.abs(outputs[0][:, 0] - wanted)))
     assert np.mean(wanted > 0.5) > 0.2 and np.mean(wanted < 0.1) > 0.05, f"{name}: no speech or no silence"
-    print(f"{name}: {len(frames)} frames ({len(frames) * frames.shape[1] / rate:.0f} s), {100 * np.mean(wanted > 0.5):.0f} % "
-          f"speech, largest difference {error:.2g}; a frame takes {1e6 * our_time:.1f} us, ONNX Runtime "
+    print(f"{name}: {len(frames)} frames ({len(frames) * frames.shape[1] / rate:.0f} s), "
+          f"{100 * np.mean(wanted > 0.5):.0f} % speech, largest difference {error:.2g}; "
+          f"a frame takes {1e6 * our_time:.1f} us, ONNX Runtime "
           f"{1e6 * their_time:.1f} us: {their_time / our_time:.2f}x")
     assert error <= LIMIT, f"{name}: differs by {error:g}, allowed are {LIMIT:g}"
     return error, None
