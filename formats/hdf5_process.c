@@ -200,9 +200,7 @@ bool hdf5_file_read(const uint8_t *bytes, size_t n_bytes, const char *const *ski
     struct answer answer = {.most = (size_t)n_max + ((size_t)LIST_OVERHEAD_MIB << 20)};
     *out = (struct hdf5_file){0};
     if (!hdf5_supported)
-        return hdf5_fail(error,
-                         "is or holds an HDF5 file, which this build does not read (it was made without "
-                         "libhdf5)");
+        return hdf5_fail(error, "an HDF5 file, which this build does not read (it was made without libhdf5)");
     if (!ask_child(&job, &answer, error)) {
         free(answer.bytes);
         return false;
