@@ -201,7 +201,8 @@ def check_cell(name, rng, totals):
     scale = max(1.0, float(np.max(np.abs(exact))))
     error = [float(np.max(np.abs(got.reshape(-1) - exact.reshape(-1)))) / scale for got in (ours, theirs)]
     totals.append(error)
-    assert error[0] <= 2 * error[1] + 1e-6, \
+    # One case is one draw of each, and gates without bounds amplify what was drawn; main() holds the means together.
+    assert error[0] <= 8 * error[1] + 1e-5, \
         f"{name}: {error[0]:.3g} from float64, ONNX Runtime {error[1]:.3g}: {cell.describe()}"
     return error[0], None
 
@@ -372,6 +373,13 @@ def check_convs(name, rng, totals):
     return error, None
 
 
+def check_mean(name, totals):
+    ours, theirs = np.array(totals).mean(0)
+    print(f"mean of the largest errors to float64: {ours:.3g}, ONNX Runtime {theirs:.3g}")
+    assert ours <= 1.25 * theirs, f"{name}: {ours:.3g} from float64, ONNX Runtime {theirs:.3g}"
+    return ours, None
+
+
 def main():
     n = int(sys.argv[1]) if sys.argv[1:] else 300
     seed = int(sys.argv[2]) if sys.argv[2:] else int(time.time())
@@ -382,8 +390,7 @@ def main():
         for k in range(count):
             score.case(f"{check.__name__} {k}", check, np.random.default_rng([seed, k, len(check.__name__)]),
                        totals)
-    ours, theirs = np.array(totals).mean(0)
-    print(f"mean of the largest errors to float64: {ours:.3g}, ONNX Runtime {theirs:.3g}")
+    score.case("mean error", check_mean, totals)
     score.finish()
 
 
