@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "formats/json_text.h"
-#include "formats/keras_internal.h"
+#include "formats/keras/keras_internal.h"
 
 enum { MAX_NUMBERS = 1 << 16, MAX_TOTAL = 1 << 20, MAX_WORDS = 64 };
 

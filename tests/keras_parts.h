@@ -6,7 +6,7 @@
 #ifndef LSTMRUN_TESTS_KERAS_PARTS_H
 #define LSTMRUN_TESTS_KERAS_PARTS_H
 
-#include "formats/hdf5_file.h"
+#include "formats/keras/hdf5_file.h"
 #include "tests/importing.h"
 
 /* `list` has a line for each thing:

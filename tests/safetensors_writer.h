@@ -5,7 +5,7 @@
 #ifndef LSTMRUN_TESTS_SAFETENSORS_WRITER_H
 #define LSTMRUN_TESTS_SAFETENSORS_WRITER_H
 
-#include "formats/safetensors.h"
+#include "formats/torch/safetensors.h"
 
 struct st_writer {
     char *header; /* entries so far, without the outer braces */

@@ -11,8 +11,8 @@
 #include <string.h>
 #include <time.h>
 
-#include "formats/keras_archive.h"
-#include "formats/keras_internal.h"
+#include "formats/keras/keras_archive.h"
+#include "formats/keras/keras_internal.h"
 #include "tests/keras_parts.h"
 
 static char *read_seed(const char *folder, const char *name, size_t *n_out)

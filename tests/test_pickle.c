@@ -10,7 +10,7 @@
 #include <sys/resource.h>
 #include <time.h>
 
-#include "formats/pickle.h"
+#include "formats/torch/pickle.h"
 
 static const struct pickle_callee callees[] = {{"collections", "OrderedDict"}, {"numpy", "dtype"}, {NULL,
                                                                                                     NULL}};

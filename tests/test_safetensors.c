@@ -9,7 +9,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "formats/safetensors.h"
+#include "formats/torch/safetensors.h"
 #include "tests/safetensors_writer.h"
 
 static bool read_text(const char *header, size_t n_data, char *error, size_t n_error)

@@ -2,7 +2,7 @@
  *
  * Fuzz target: what the child process that runs libhdf5 may answer, which can be anything.
  */
-#include "formats/hdf5_file.h"
+#include "formats/keras/hdf5_file.h"
 #include "tests/fuzz/import_check.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

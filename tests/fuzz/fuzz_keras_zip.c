@@ -2,7 +2,7 @@
  *
  * Fuzz target: the zip layer of .keras files. What is unpacked stays within the limits.
  */
-#include "formats/keras_archive.h"
+#include "formats/keras/keras_archive.h"
 #include "tests/fuzz/import_check.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

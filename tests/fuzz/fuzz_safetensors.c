@@ -3,7 +3,7 @@
  * Fuzz target: the safetensors reader and importer. The input is a file; so that headers
  * survive mutation of their length, the length is also tried put right.
  */
-#include "formats/safetensors.h"
+#include "formats/torch/safetensors.h"
 #include "tests/fuzz/import_check.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
