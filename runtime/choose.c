@@ -99,7 +99,7 @@ double cost_layer(const struct machine *machine, const struct layer_cost *layer,
 {
     const bool team = split.mode == SPLIT_TEAM;
     const uint32_t threads = team ? split.threads : 1;
-    if (split.mode == SPLIT_ITEMS)
+    if (split_of_items(split.mode))
         items = (items + split.threads - 1) / split.threads;
     const double slow = turns(machine, split.mode == SPLIT_NONE ? 1 : split.threads);
     const double join = team ? barriers(machine, split.threads) : 0;
@@ -117,12 +117,18 @@ double cost_layer(const struct machine *machine, const struct layer_cost *layer,
 double cost_model(const struct machine *machine, const struct layer_cost *layers, size_t n_layers,
                   size_t items, size_t steps, struct split split)
 {
-    double sum = split.mode == SPLIT_ITEMS  ? machine->wake_ns
-                 : split.mode == SPLIT_TEAM ? machine->fork_ns
-                                            : 0;
+    double sum = split.mode == SPLIT_NONE    ? 0
+                 : split.mode == SPLIT_ITEMS ? machine->wake_ns
+                                             : machine->fork_ns;
     for (size_t i = 0; i < n_layers; i++)
         sum += cost_layer(machine, &layers[i], items, steps, split);
     return sum;
+}
+
+/* What a split may take of the time of the best one so far. */
+static double most_share(enum split_mode mode)
+{
+    return mode == SPLIT_ITEMS ? 0.9 : 0.86;
 }
 
 struct split choose_split(const struct machine *machine, const struct layer_cost *layers,
@@ -135,11 +141,11 @@ struct split choose_split(const struct machine *machine, const struct layer_cost
     for (uint32_t n = 2; n <= most; n++)
         for (int mode = SPLIT_ITEMS; mode <= SPLIT_TEAM; mode++) {
             const struct split split = {(enum split_mode)mode, n};
-            const bool team = mode == SPLIT_TEAM;
-            if (!team && n > items)
+            if (split_of_items(split.mode) && n > items)
                 continue;
             const double cost = cost_model(machine, layers, n_layers, items, steps, split);
-            if (cost > (team ? 0.86 : 0.9) * least || (!team && alone - cost < machine->wake_ns))
+            if (cost > most_share(split.mode) * least ||
+                (split.mode == SPLIT_ITEMS && alone - cost < machine->wake_ns))
                 continue;
             least = cost;
             best = split;
@@ -174,20 +180,32 @@ struct split_gain split_gain_lookup(const struct split_table *table, size_t item
     return table->gain[item_class(items)][step_class(steps)];
 }
 
-uint32_t split_team(const struct split_table *table)
+static uint32_t most_threads(const struct split_table *table, bool items)
 {
     uint32_t most = 1;
     for (size_t i = 0; i < SPLIT_ITEM_CLASSES; i++)
         for (size_t s = 0; s < SPLIT_STEP_CLASSES; s++)
-            if (table->of[i][s].mode == SPLIT_TEAM && table->of[i][s].threads > most)
+            if ((table->of[i][s].mode == SPLIT_TEAM || (items && table->of[i][s].mode == SPLIT_OWN_ITEMS)) &&
+                table->of[i][s].threads > most)
                 most = table->of[i][s].threads;
     return most;
 }
 
+uint32_t split_team(const struct split_table *table)
+{
+    return most_threads(table, false);
+}
+
+uint32_t split_own(const struct split_table *table)
+{
+    return most_threads(table, true);
+}
+
+static const size_t steps_of[SPLIT_STEP_CLASSES] = {1, 4, 16, 64};
+
 void split_fill(struct split_table *table, const struct machine *machine,
                 const struct layer_cost *layers, size_t n_layers, uint32_t threads)
 {
-    static const size_t steps_of[SPLIT_STEP_CLASSES] = {1, 4, 16, 64};
     const struct split none = {SPLIT_NONE, 1};
     for (size_t i = 0; i < SPLIT_ITEM_CLASSES; i++)
         for (size_t s = 0; s < SPLIT_STEP_CLASSES; s++) {
@@ -199,6 +217,20 @@ void split_fill(struct split_table *table, const struct machine *machine,
             table->of[i][s] = split;
             table->gain[i][s] = (struct split_gain){alone / (double)steps,
                                                     (alone - split_ns) / (double)steps};
+        }
+}
+
+void split_force(struct split_table *table, const struct machine *machine,
+                 const struct layer_cost *layers, size_t n_layers, struct split split)
+{
+    const struct split own = {SPLIT_OWN_ITEMS, split.threads};
+    for (size_t i = 0; i < SPLIT_ITEM_CLASSES; i++)
+        for (size_t s = 0; s < SPLIT_STEP_CLASSES; s++) {
+            const double cost =
+                cost_model(machine, layers, n_layers, (size_t)1 << i, steps_of[s], own);
+            const double openmp = cost - machine->fork_ns + machine->wake_ns;
+            const bool brief = cost <= most_share(own.mode) * openmp;
+            table->of[i][s] = split.mode == SPLIT_ITEMS && brief ? own : split;
         }
 }
 

@@ -43,9 +43,15 @@ struct layer_cost {
 
 enum split_mode {
     SPLIT_NONE,  /* one thread */
-    SPLIT_ITEMS, /* each thread runs the whole model on a share of the items */
-    SPLIT_TEAM   /* all threads share each layer: directions, then hidden units */
+    SPLIT_ITEMS, /* each thread, of OpenMP's, runs the whole model on a share of the items */
+    SPLIT_OWN_ITEMS, /* the same with threads of the workspace's own: for short runs */
+    SPLIT_TEAM   /* all threads, of the workspace's own, share each layer: directions, then hidden units */
 };
+
+static inline bool split_of_items(enum split_mode mode)
+{
+    return mode == SPLIT_ITEMS || mode == SPLIT_OWN_ITEMS;
+}
 
 struct split {
     enum split_mode mode;
@@ -66,15 +72,17 @@ const char *machine_level(const struct machine *machine, double bytes);
 double cost_layer(const struct machine *machine, const struct layer_cost *layer, size_t items,
                   size_t steps, struct split split);
 
-/* The whole model, with the cost of gathering the threads. */
+/* The whole model, with the cost of gathering the threads. That is all that shares of the items
+ * cost: a worker begins as much earlier than its caller as it takes to tell him that, and as
+ * much later to tell that it is done. */
 double cost_model(const struct machine *machine, const struct layer_cost *layers, size_t n_layers,
                   size_t items, size_t steps, struct split split);
 
 /* Cheapest split that uses at most `threads`. More threads must win by a tenth to be taken,
- * and by a seventh where they wait for each other in every layer: estimates err, an idle core
- * is worth something, and a core that others use too makes its team wait. Shares of the items
- * must win by more than it takes to wake a sleeping thread; whether to wake a team is decided
- * run by run (team.h). */
+ * and by a seventh if they are the workspace's own: estimates err, an idle core is worth
+ * something, a core that others use too makes its team wait, and a team may be asleep; whether
+ * to wake it is decided run by run (team.h). OpenMP's are woken in any case, and must win by
+ * more than that takes. */
 struct split choose_split(const struct machine *machine, const struct layer_cost *layers,
                           size_t n_layers, size_t items, size_t steps, uint32_t threads);
 
@@ -89,11 +97,17 @@ struct split_table {
 struct split split_lookup(const struct split_table *table, size_t items, size_t steps);
 struct split_gain split_gain_lookup(const struct split_table *table, size_t items, size_t steps);
 
-/* Most threads of a team in the table, at least 1. */
+/* Most threads of the table's runs that share layers, and of those and the ones whose items are
+ * shared among the workspace's own threads. At least 1. */
 uint32_t split_team(const struct split_table *table);
+uint32_t split_own(const struct split_table *table);
 
 void split_fill(struct split_table *table, const struct machine *machine,
                 const struct layer_cost *layers, size_t n_layers, uint32_t threads);
+
+/* The same split for all; whose threads take SPLIT_ITEMS the cost model still says. */
+void split_force(struct split_table *table, const struct machine *machine,
+                 const struct layer_cost *layers, size_t n_layers, struct split split);
 
 /* Steps of which the input part of a recurrent product is computed ahead, for a tile of
  * `tile` rows: 0 when the items alone fill the tile, so that nothing is gained. */

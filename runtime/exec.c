@@ -327,7 +327,7 @@ static void find_order(struct section *section, const lstm_item *items, size_t n
     for (size_t k = 0; k < n; k++)
         section->place[section->order[k]] = k;
     section->n_given = n_items;
-    section->n_items = n;
+    section->n_items = section->n_ordered = n;
     section->placed = section->frame = false;
 }
 
@@ -358,9 +358,19 @@ static size_t take_again(struct section *section, const lstm_item *items, size_t
     return i;
 }
 
+/* What is in place of the last run is no use if that was a share. */
+static void take_all(struct section *section)
+{
+    if (section->n_items == section->n_ordered)
+        return;
+    section->n_items = section->n_ordered;
+    section->placed = false;
+}
+
 /* Most callers give items of the same lengths again and again. */
 bool section_take(struct section *section, const lstm_item *items, size_t n_items)
 {
+    take_all(section);
     if (n_items == section->n_given && take_again(section, items, n_items) == n_items)
         return true;
     find_order(section, items, n_items);
@@ -382,7 +392,6 @@ void section_share(struct section *section, const lstm_item *items, const size_t
     section->n_items = 0;
     for (size_t i = first; i < n; i += stride)
         set_item(&section->items[section->n_items++], &items[order[i]]);
-    section->n_given = SIZE_MAX;
     section->placed = section->frame = false;
 }
 

@@ -65,9 +65,10 @@ struct section {
     size_t x_size, y_size;    /* floats of a frame there */
     size_t *given;            /* [cap_items]: steps of the items given to the last run … */
     size_t n_given;           /* … as long as their order and first block hold, else SIZE_MAX */
-    size_t *order;            /* [n_items]: numbers of the items with steps, longest first */
+    size_t *order;            /* [n_ordered]: numbers of the items with steps, longest first */
     size_t *place;            /* [n_given]: where in that order, for items with steps */
-    size_t n_items;           /* of this run: those with steps */
+    size_t n_ordered;         /* of the run: those with steps */
+    size_t n_items;           /* of this section's share of it: fewer, or all */
     struct exec_pace *paces;  /* [plan->model->n_paces] */
     struct exec_item *items;  /* those of the pace of the layer at work; the first pace's between layers */
     bool placed;              /* the block in place is the first one of such a run */

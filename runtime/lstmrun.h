@@ -247,7 +247,7 @@ typedef struct lstm_workspace lstm_workspace;
 
 /* Scratch for runs of up to `items` items. `steps` is the longest item of a run;
  * models that stream need no more memory for more steps and ignore it. If the plan may share
- * layers among threads, these are started here and joined by lstm_workspace_destroy
+ * layers or short runs among threads, these are started here and joined by lstm_workspace_destroy
  * (LSTM_E_NOMEM if the system has none); they block all signals. A child process made by
  * fork() may go on to use the workspace and has to destroy it, but runs there are alone. */
 LSTMRUN_API lstm_status lstm_workspace_create(const lstm_plan *plan, size_t items, size_t steps,
@@ -277,11 +277,11 @@ typedef struct lstm_item {
  * Allocates nothing, takes no lock and, with a plan of one thread, has nothing to do with
  * any other: fit for an audio callback. Denormals are flushed to zero during the call.
  *
- * With a plan of more threads, batches whose items are dealt out run on OpenMP's threads; how
- * these wait for the next call (spinning for a while, or asleep at once) is OpenMP's to say,
- * through OMP_WAIT_POLICY. Runs whose layers are shared use threads of the workspace's own,
- * which spin after a run, for some 30 us or up to two such runs where these are longer, and
- * then sleep. Only a run that gains several times what waking takes wakes them and waits; others
+ * With a plan of more threads, long batches whose items are dealt out run on OpenMP's threads;
+ * how these wait for the next call (spinning for a while, or asleep at once) is OpenMP's to say,
+ * through OMP_WAIT_POLICY. Short ones (streams with a frame each), and runs whose layers are
+ * shared, use threads of the workspace's own, which spin after a run, for some 30 us or up to two
+ * such runs where these are longer, and then sleep. Only a run that gains several times what waking takes wakes them and waits; others
  * use them while they are awake, and wake them for the next ones only when calls have come back
  * to back for a while: a caller with a short frame every few milliseconds has one thread, and
  * nothing spins. Threads that other work on the computer keeps from coming are not waited for.

@@ -212,10 +212,11 @@ static bool own_threads(const struct lstm_plan *plan)
     return strcmp(plan->backend, "native") != 0;
 }
 
-enum { N_SPLITS = 3 };
+enum { N_SPLITS = SPLIT_TEAM + 1 };
 
 static const char *const split_names[N_SPLITS] = {
-    [SPLIT_NONE] = "none", [SPLIT_ITEMS] = "items", [SPLIT_TEAM] = "team"};
+    [SPLIT_NONE] = "none", [SPLIT_ITEMS] = "items", [SPLIT_OWN_ITEMS] = "items",
+    [SPLIT_TEAM] = "team"};
 
 static lstm_status read_split(struct lstm_plan *plan, const char *name, lstm_error *error)
 {
@@ -348,13 +349,6 @@ static struct layer_cost cost_of(const struct plan_op *op)
     return cost;
 }
 
-static void force_split(struct lstm_plan *plan)
-{
-    for (size_t i = 0; i < SPLIT_ITEM_CLASSES; i++)
-        for (size_t s = 0; s < SPLIT_STEP_CLASSES; s++)
-            plan->splits.of[i][s] = (struct split){plan->forced_mode, plan->threads};
-}
-
 static bool choose_splits(struct lstm_plan *plan)
 {
     plan->costs = calloc(plan->n_ops, sizeof *plan->costs);
@@ -363,7 +357,8 @@ static bool choose_splits(struct lstm_plan *plan)
     for (uint32_t i = 0; i < plan->n_ops; i++)
         plan->costs[i] = cost_of(&plan->ops[i]);
     if (plan->split_forced)
-        force_split(plan);
+        split_force(&plan->splits, &plan->machine, plan->costs, plan->n_ops,
+                    (struct split){plan->forced_mode, plan->threads});
     else
         split_fill(&plan->splits, &plan->machine, plan->costs, plan->n_ops,
                    own_threads(plan) ? 1 : plan->threads);
@@ -442,7 +437,7 @@ struct split plan_split(const struct lstm_plan *plan, size_t items, size_t steps
     if (plan->threads == 1)
         return (struct split){SPLIT_NONE, 1};
     struct split split = split_lookup(&plan->splits, items, steps);
-    if (split.mode == SPLIT_ITEMS && split.threads > items)
+    if (split_of_items(split.mode) && split.threads > items)
         split.threads = (uint32_t)items;
     return split.threads > 1 ? split : (struct split){SPLIT_NONE, 1};
 }

@@ -116,7 +116,9 @@ static double step_ns(const struct plan_op *op)
 
 static const char *mode_text(enum split_mode mode)
 {
-    return mode == SPLIT_ITEMS ? "shares of the items" : "parts of each layer";
+    return mode == SPLIT_TEAM    ? "parts of each layer"
+           : mode == SPLIT_ITEMS ? "shares of the items, by OpenMP"
+                                 : "shares of the items";
 }
 
 static double total_ns(const struct lstm_plan *plan, struct split split)
@@ -129,9 +131,10 @@ static double total_ns(const struct lstm_plan *plan, struct split split)
 static void put_rejected_split(struct text *text, const struct lstm_plan *plan,
                                struct split split, struct split chosen)
 {
+    const bool same = split_of_items(split.mode) && split_of_items(chosen.mode);
     put(text, "         rejected %u threads on %s: ", (unsigned)split.threads,
         mode_text(split.mode));
-    if (split.mode == SPLIT_ITEMS && split.threads > plan->problem.items) {
+    if (split_of_items(split.mode) && split.threads > plan->problem.items) {
         put(text, "there %s only %zu\n", plan->problem.items == 1 ? "is" : "are",
             plan->problem.items);
         return;
@@ -144,7 +147,7 @@ static void put_rejected_split(struct text *text, const struct lstm_plan *plan,
     put_ns(text, total_ns(plan, split));
     put(text, " a step, against ");
     put_ns(text, total_ns(plan, chosen));
-    put(text, plan->split_forced                                  ? ": the caller forced another\n"
+    put(text, plan->split_forced && !same ? ": the caller forced another\n"
               : total_ns(plan, split) < total_ns(plan, chosen) ? ": too small a gain to be sure of\n"
                                                                : "\n");
 }
@@ -154,7 +157,7 @@ static void put_rejected_split(struct text *text, const struct lstm_plan *plan,
 static bool only_awake(const struct lstm_plan *plan, struct split chosen)
 {
     const double gain = total_ns(plan, (struct split){SPLIT_NONE, 1}) - total_ns(plan, chosen);
-    return chosen.mode == SPLIT_TEAM && !plan->split_forced &&
+    return (chosen.mode == SPLIT_OWN_ITEMS || chosen.mode == SPLIT_TEAM) && !plan->split_forced &&
            !team_is_woken_for(gain * (double)plan->problem.steps, plan->machine.wake_ns);
 }
 
@@ -251,7 +254,7 @@ static void put_recurrent(struct text *text, const struct plan_op *op)
     const struct layer_cost *cost = cost_of(op);
     const struct split split = planned_split(plan);
     size_t items = plan->problem.items;
-    if (split.mode == SPLIT_ITEMS)
+    if (split_of_items(split.mode))
         items = (items + split.threads - 1) / split.threads;
     put(text, "         problem  %s-t%zun%zuc%zuh%u%s\n", op->layer->type->name,
         plan->problem.steps, plan->problem.items, rec->n_x, (unsigned)rec->hidden,

@@ -21,6 +21,7 @@ struct lstm_workspace {
     uint32_t n_shares;
     struct section *sections; /* [threads of a team]: those of a team, its first alone too */
     struct section *shares;   /* [n_shares - 1]: for further shares of the items */
+    const size_t *order;      /* the first section's; here, as other threads read it while that is busy */
     struct team *team;        /* NULL if no run may use one */
     void *memory;
 };
@@ -95,12 +96,13 @@ static void place_sections(struct lstm_workspace *workspace, const struct places
         char *place = memory + ledger_book(&ledger, section_bytes(plan, size), 1);
         section_init(i ? &workspace->shares[i - 1] : workspace->sections, plan, size, place);
     }
+    workspace->order = workspace->sections->order;
 }
 
 static lstm_status start_team(struct lstm_workspace *workspace, lstm_error *error)
 {
     const struct lstm_plan *plan = workspace->plan;
-    const uint32_t workers = split_team(&plan->splits) - 1;
+    const uint32_t workers = split_own(&plan->splits) - 1;
     const struct team_patience patience = {.look_out_ns = 30000, .claim_ns = 1500,
                                            .wake_ns = plan->machine.wake_ns};
     const int failure = workers ? team_create(workers, patience, &workspace->team) : 0;
@@ -164,16 +166,21 @@ struct share_job {
     uint32_t shares;
 };
 
+/* Each share has its own section: nobody waits for another. */
+static void run_share(const struct share_job *job, uint32_t share)
+{
+    const lstm_workspace *workspace = job->workspace;
+    struct section *section = share ? &workspace->shares[share - 1] : workspace->sections;
+    section_share(section, job->items, workspace->order, share, job->shares, job->n);
+    section_run(section, 0, 1, 0);
+}
+
 static void run_shares(void *argument, uint32_t rank, uint32_t size)
 {
     const struct share_job *job = argument;
-    const lstm_workspace *workspace = job->workspace;
     const uint64_t saved = simd_fpenv_enter();
-    for (uint32_t i = rank; i < job->shares; i += size) {
-        struct section *section = i ? &workspace->shares[i - 1] : workspace->sections;
-        section_share(section, job->items, workspace->sections->order, i, job->shares, job->n);
-        section_run(section, 0, 1, 0);
-    }
+    for (uint32_t i = rank; i < job->shares; i += size)
+        run_share(job, i);
     simd_fpenv_leave(saved);
 }
 
@@ -219,6 +226,28 @@ static void run_together(const lstm_workspace *workspace, const lstm_item *items
         team_waited(workspace->team, gain, first->all.waited_ns + first->group[0].waited_ns);
 }
 
+static void run_own_share(const struct team_job *job, uint32_t rank, uint32_t size)
+{
+    const struct share_job shares = {job->object, job->items, job->n_items, size};
+    run_share(&shares, rank);
+}
+
+/* As many shares as threads have come. */
+static void run_own_shares(const lstm_workspace *workspace, const lstm_item *items,
+                           uint32_t threads, struct team_gain gain)
+{
+    struct team_job job = {run_own_share, workspace, items, workspace->sections->n_items, 0};
+    const uint32_t size = parallel_nested() ? 1 : team_start(workspace->team, threads, gain, &job);
+    if (size == 1) {
+        run_first(workspace, 1, 0);
+        return;
+    }
+    const uint64_t saved = simd_fpenv_enter();
+    run_own_share(&job, 0, size);
+    simd_fpenv_leave(saved);
+    team_finish(workspace->team, gain);
+}
+
 static void run_split(const lstm_workspace *workspace, const lstm_item *items, size_t n_items)
 {
     const struct lstm_plan *plan = workspace->plan;
@@ -227,6 +256,9 @@ static void run_split(const lstm_workspace *workspace, const lstm_item *items, s
     switch (split.mode) {
     case SPLIT_NONE: run_first(workspace, 1, 0); break;
     case SPLIT_ITEMS: run_apart(workspace, items, split.threads); break;
+    case SPLIT_OWN_ITEMS:
+        run_own_shares(workspace, items, split.threads, gain_of(plan, n, steps));
+        break;
     case SPLIT_TEAM:
         run_together(workspace, items, n_items, split.threads, gain_of(plan, n, steps));
         break;

@@ -33,6 +33,7 @@ struct worker {
     _Alignas(64) atomic_uint state;
     atomic_uint size; /* of the team; 0 while the caller still counts */
     uint32_t rank;
+    uint64_t done; /* number of the last job that it was through with */
     struct team_job job;
     _Alignas(64) sem_t wake; /* posted once for each time that ASLEEP ends */
     const struct team *team;
@@ -124,6 +125,7 @@ static void *work(void *argument)
              !(size = atomic_load_explicit(&worker->size, memory_order_acquire)); spins++)
             barrier_relax(spins);
         worker->job.run(&worker->job, worker->rank, size);
+        worker->done = worker->job.number;
         atomic_store_explicit(&worker->state, AWAKE, memory_order_release);
     }
     return NULL;
@@ -306,13 +308,16 @@ static void offer(struct worker *worker, const struct team_job *job, bool single
 }
 
 /* Whether the worker takes the offer, before the deadline. That is set once waiting is long
- * enough for a look at the clock. */
+ * enough for a look at the clock. A short job may be over by then. */
 static bool is_taken(struct worker *worker, uint64_t patience_ns, uint64_t *deadline)
 {
     enum { LOOKS = 16 };
-    for (unsigned spins = 1; state_of(worker) != TAKEN; spins++) {
-        if (state_of(worker) == ASLEEP)
-            return false;
+    for (unsigned spins = 1;; spins++) {
+        const unsigned state = state_of(worker);
+        if (state == ASLEEP)
+            return worker->done == worker->job.number;
+        if (state != OFFERED)
+            return true;
         barrier_relax(spins);
         if (spins % LOOKS)
             continue;
@@ -322,7 +327,6 @@ static bool is_taken(struct worker *worker, uint64_t patience_ns, uint64_t *dead
         if (now >= *deadline && move(worker, OFFERED, WOKEN))
             return false;
     }
-    return true;
 }
 
 /* Ranks go to those that come; the others' offers are withdrawn. */
@@ -385,4 +389,18 @@ void team_waited(struct team *team, struct team_gain gain, uint64_t ns)
     const uint64_t pause_ns = 10000000;
     if ((double)ns > gain.alone_ns && !isinf(gain.gain_ns))
         disappointed(team, pause_ns);
+}
+
+void team_finish(struct team *team, struct team_gain gain)
+{
+    uint64_t since = 0;
+    unsigned spins = 0;
+    for (uint32_t i = 0; i < team->n_last; i++)
+        for (; state_of(&team->workers[i]) == TAKEN; spins++) {
+            if (spins == BARRIER_SPINS)
+                since = clock_ns();
+            barrier_relax(spins);
+        }
+    if (since)
+        team_waited(team, gain, clock_ns() - since);
 }

@@ -56,13 +56,17 @@ uint32_t team_awake(const struct team *team);
 
 /* Gather up to `threads` threads for a job: the caller, who is rank 0 and calls job->run
  * himself, and workers, who call it with ranks from 1 on. Returns how many there are (1: the
- * caller is alone). The job ends when all of them meet: after that workers touch nothing of
- * it any more. */
+ * caller is alone). The job ends when all of them meet, after which workers touch nothing of
+ * it any more, or, if they do not meet, with team_finish. */
 uint32_t team_start(struct team *team, uint32_t threads, struct team_gain gain,
                     struct team_job *job);
 
 /* The caller had to wait so long for others in that job, beyond what barriers take as a rule:
  * if that is more than the job takes alone, the team has a rest. */
 void team_waited(struct team *team, struct team_gain gain, uint64_t ns);
+
+/* The caller, who has done his part, waits until the workers are through with theirs, and
+ * sees what they wrote. */
+void team_finish(struct team *team, struct team_gain gain);
 
 #endif

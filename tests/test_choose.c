@@ -48,6 +48,18 @@ Test(choose, splits)
         {60, 128, 2, 1, 500, 2, {SPLIT_TEAM, 2}},
         /* a batch is shared out, without a barrier */
         {256, 256, 1, 32, 50, 2, {SPLIT_ITEMS, 2}},
+        /* streams with a frame each, by the workspace's own threads, until OpenMP's pay */
+        {1, 16, 1, 8, 1, 2, {SPLIT_NONE, 1}},
+        {1, 32, 1, 8, 1, 2, {SPLIT_OWN_ITEMS, 2}},
+        {64, 64, 1, 8, 1, 2, {SPLIT_OWN_ITEMS, 2}},
+        {128, 128, 1, 8, 1, 2, {SPLIT_OWN_ITEMS, 2}},
+        {64, 64, 1, 64, 1, 2, {SPLIT_OWN_ITEMS, 2}},
+        {256, 256, 1, 64, 1, 2, {SPLIT_OWN_ITEMS, 2}},
+        {64, 64, 1, 512, 1, 2, {SPLIT_OWN_ITEMS, 2}},
+        {256, 256, 1, 512, 1, 2, {SPLIT_ITEMS, 2}},
+        {256, 256, 1, 3, 1, 4, {SPLIT_TEAM, 2}},
+        /* weights that one cache does not hold are better read by halves, whatever the items */
+        {512, 512, 1, 8, 1, 2, {SPLIT_TEAM, 2}},
         /* the caller's limit wins, and so does the number of cores */
         {1024, 1024, 1, 64, 100, 1, {SPLIT_NONE, 1}},
         {256, 256, 1, 32, 50, 16, {SPLIT_ITEMS, 2}},
@@ -90,6 +102,27 @@ Test(choose, table_agrees_with_choice)
         }
     const struct split most = split_lookup(&table, SIZE_MAX, SIZE_MAX);
     cr_expect(most.threads >= 1 && most.threads <= 2);
+}
+
+/* Forced shares are OpenMP's only where the run is long enough; other splits are forced as they are. */
+Test(choose, forced_table)
+{
+    const struct machine machine = two_cores();
+    const struct layer_cost cost = lstm_cost(256, 256, 1);
+    struct split_table table;
+    split_force(&table, &machine, &cost, 1, (struct split){SPLIT_ITEMS, 3});
+    cr_expect_eq(split_lookup(&table, 1, 1).mode, SPLIT_OWN_ITEMS);
+    cr_expect_eq(split_lookup(&table, 8, 1).mode, SPLIT_OWN_ITEMS);
+    cr_expect_eq(split_lookup(&table, 2048, 100).mode, SPLIT_ITEMS);
+    cr_expect_eq(split_team(&table), 1, "no layer is shared");
+    cr_expect_eq(split_own(&table), 3);
+    for (int mode = SPLIT_NONE; mode <= SPLIT_TEAM; mode += SPLIT_TEAM) {
+        split_force(&table, &machine, &cost, 1, (struct split){(enum split_mode)mode, 2});
+        cr_expect_eq((int)split_lookup(&table, 8, 1).mode, mode);
+        cr_expect_eq((int)split_lookup(&table, 2048, 100).mode, mode);
+    }
+    cr_expect_eq(split_team(&table), 2);
+    cr_expect_eq(split_own(&table), 2);
 }
 
 Test(choose, hoist)

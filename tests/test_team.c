@@ -162,6 +162,62 @@ Test(team, workers_fall_asleep)
     free(sums);
 }
 
+/* Members of a job that do not meet; the workers take their time. */
+struct parts {
+    long worker_us;
+    uint32_t size_seen[MOST];
+};
+
+static void do_part(const struct team_job *job, uint32_t rank, uint32_t size)
+{
+    struct parts *parts = (struct parts *)(uintptr_t)job->object;
+    if (rank > 0 && parts->worker_us)
+        pause_us(parts->worker_us);
+    parts->size_seen[rank] = size;
+}
+
+static uint32_t run_parts(struct team *team, struct parts *parts, uint32_t threads,
+                          struct team_gain gain)
+{
+    struct team_job job = {do_part, parts, NULL, 0, 0};
+    memset(parts->size_seen, 0, sizeof parts->size_seen);
+    const uint32_t size = team_start(team, threads, gain, &job);
+    do_part(&job, 0, size);
+    team_finish(team, gain);
+    for (uint32_t i = 0; i < MOST; i++)
+        cr_assert_eq(parts->size_seen[i], i < size ? size : 0, "rank %u of %u", (unsigned)i, (unsigned)size);
+    return size;
+}
+
+Test(team, jobs_whose_threads_do_not_meet)
+{
+    struct parts parts = {0};
+    struct team *team = make_team(MOST - 1, usual);
+    for (int i = 0; i < 60; i++) {
+        const uint32_t threads = 1 + (uint32_t)i % MOST;
+        parts.worker_us = i % 5 == 4 ? 3000 : 0;
+        cr_assert_eq(run_parts(team, &parts, threads, forced), threads);
+    }
+    team_destroy(team);
+}
+
+/* A worker that makes its caller wait is not asked again for a while. */
+Test(team, late_workers_have_a_rest)
+{
+    const struct team_gain large = {1e6, 9e5};
+    const struct team_patience patient = {.look_out_ns = 30000, .claim_ns = 1000000, .wake_ns = 1000};
+    struct parts parts = {0};
+    struct team *team = make_team(1, patient);
+    uint32_t size = 1;
+    for (int i = 0; size == 1 && i < 10000; i++, pause_us(1000))
+        size = run_parts(team, &parts, 2, large);
+    cr_assert_eq(size, 2);
+    for (size = 1, parts.worker_us = 20000; size == 1;)
+        size = run_parts(team, &parts, 2, large);
+    cr_assert_eq(run_parts(team, &parts, 2, large), 1, "it has made its caller wait for 20 ms");
+    team_destroy(team);
+}
+
 /* A small gain is no reason to wake anybody, until calls come back to back. */
 Test(team, small_gains_wake_nobody_at_first)
 {
@@ -240,11 +296,11 @@ static struct test_model make_model(uint32_t type, uint32_t direction)
     return test_model_finish(builder, direction ? "both directions" : "forward");
 }
 
-static struct session open_team(const struct test_model *model, uint32_t threads)
+static struct session open_team(const struct test_model *model, uint32_t threads, const char *split)
 {
     lstm_plan_options options = LSTM_PLAN_OPTIONS_INIT;
     options.threads = threads;
-    options.split = threads > 1 ? "team" : "none";
+    options.split = threads > 1 ? split : "none";
     return session_open(model, &options, ITEMS, STEPS);
 }
 
@@ -253,6 +309,7 @@ struct work {
     const struct test_model *model;
     const float *input;
     uint32_t threads;
+    const char *split;
     int runs;
     bool moody; /* the plan asks for a team as the cost model would, and calls come irregularly */
     float *result;
@@ -283,7 +340,7 @@ static void run_all(const struct session *s, const struct work *work, lstm_item 
 static void *do_work(void *argument)
 {
     struct work *work = argument;
-    struct session s = open_team(work->model, work->threads);
+    struct session s = open_team(work->model, work->threads, work->split);
     lstm_item items[ITEMS];
     const size_t frames = ITEMS * STEPS;
     work->n_result = frames * s.n_out + ITEMS * s.n_states;
@@ -315,7 +372,7 @@ static void compare(const struct work *work, const struct work *reference)
 {
     size_t where = 0;
     cr_assert(test_same_bits(work->result, reference->result, work->n_result, &where),
-              "%s, %u threads%s: number %zu", work->model->text, (unsigned)work->threads,
+              "%s, %s of %u threads%s: number %zu", work->model->text, work->split, (unsigned)work->threads,
               work->moody ? ", moody" : "", where);
 }
 
@@ -329,9 +386,9 @@ static void check_model(struct test_model model)
     struct work reference = {.model = &model, .input = input, .threads = 1, .runs = 120};
     do_work(&reference);
     for (uint32_t threads = 2; threads <= 4; threads++)
-        for (int moody = 0; moody < 2; moody++) {
+        for (int way = 0; way < 4; way++) {
             struct work work = {.model = &model, .input = input, .threads = threads, .runs = 120,
-                                .moody = moody};
+                                .split = way < 2 ? "team" : "items", .moody = way % 2};
             do_work(&work);
             compare(&work, &reference);
             free(work.result);
@@ -369,6 +426,7 @@ Test(team, many_workspaces_at_once)
         works[i] = reference;
         works[i].threads = 2 + i % 3;
         works[i].moody = i % 2;
+        works[i].split = i < CALLERS / 2 ? "team" : "items";
         cr_assert_eq(pthread_create(&ids[i], NULL, do_work, &works[i]), 0);
     }
     for (uint32_t i = 0; i < CALLERS; i++) {
@@ -387,7 +445,7 @@ Test(team, forked_child_runs_alone)
     struct test_model model = make_model(MODEL_LSTM, MODEL_FORWARD);
     if (!test_has_threads(&model))
         cr_skip_test("this build has no threads");
-    struct session s = open_team(&model, 2);
+    struct session s = open_team(&model, 2, "team");
     float *input = make_input(&model), *before = test_floats(STEPS * s.n_out);
     float *after = test_floats(STEPS * s.n_out);
     lstm_stream *stream = session_stream(&s);
@@ -419,17 +477,19 @@ Test(team, threads_that_cannot_be_made)
     struct test_model model = make_model(MODEL_LSTM, MODEL_FORWARD);
     if (!test_has_threads(&model))
         cr_skip_test("this build has no threads");
-    struct session s = open_team(&model, 4);
-    for (size_t n = 1; n <= 3; n++) {
-        lstm_workspace *workspace = s.workspace;
-        lstm_error error;
-        failing_threads_arm(n);
-        cr_assert_eq(lstm_workspace_create(s.plan, 1, 1, &workspace, &error), LSTM_E_NOMEM);
-        cr_assert_null(workspace);
-        cr_assert(strstr(error.text, "3 threads"), "\"%s\"", error.text);
+    for (int items = 0; items < 2; items++) {
+        struct session s = open_team(&model, 4, items ? "items" : "team");
+        for (size_t n = 1; n <= 3; n++) {
+            lstm_workspace *workspace = s.workspace;
+            lstm_error error;
+            failing_threads_arm(n);
+            cr_assert_eq(lstm_workspace_create(s.plan, 1, 1, &workspace, &error), LSTM_E_NOMEM);
+            cr_assert_null(workspace);
+            cr_assert(strstr(error.text, "3 threads"), "\"%s\"", error.text);
+        }
+        failing_threads_arm(0);
+        cr_assert_eq(workspace_team(s.workspace) != NULL, true);
+        session_close(&s);
     }
-    failing_threads_arm(0);
-    cr_assert_eq(workspace_team(s.workspace) != NULL, true);
-    session_close(&s);
     test_model_free(&model);
 }
