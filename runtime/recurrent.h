@@ -145,6 +145,14 @@ static inline bool step_backwards(const struct stepper *step, size_t s)
     return step->section->backwards ^ (s & 1);
 }
 
+/* Items that have a step `s`: the first ones, lengths descend. */
+static inline size_t step_active(const struct stepper *step, size_t s, size_t active)
+{
+    while (active && step->section->items[active - 1].steps <= s)
+        active--;
+    return active;
+}
+
 /* Where step `s` of an item reads its input, where h was before, where its output goes. */
 const float *step_in(const struct stepper *step, size_t item, size_t s);
 const float *step_h(const struct stepper *step, size_t item, size_t s);

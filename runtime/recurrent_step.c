@@ -89,14 +89,6 @@ static void hoist(const struct stepper *step, size_t s, size_t n, size_t active)
     }
 }
 
-/* Items that have a step `s`: the first ones, lengths descend. */
-static size_t active_at(const struct stepper *step, size_t s, size_t active)
-{
-    while (active && step->section->items[active - 1].steps <= s)
-        active--;
-    return active;
-}
-
 /* The input part of as many steps as pays is computed ahead. */
 static void all_steps(struct stepper *step)
 {
@@ -111,7 +103,7 @@ static void all_steps(struct stepper *step)
         const size_t end = s + (ahead ? ahead : 1);
         do {
             one_step(step, s++, items, rows);
-            items = active_at(step, s, items);
+            items = step_active(step, s, items);
             rows = rows ? rows + active : NULL;
         } while (s < end);
     }
