@@ -160,8 +160,8 @@ static bool read_conv(const struct keras_work *work, const struct keras_layer *l
     return true;
 }
 
-/* Numbers before and after the input, of `reach` = dilation · (kernel - 1); `length` 0: of
- * all steps of a sequence, whose number must stay. */
+/* Numbers before and after the input, of `reach` = dilation · (kernel - 1); `length` 0: of all steps of a
+ * sequence. Keras's "same" with strides pads by what their number is. */
 static bool set_padding(const struct keras_work *work, const struct keras_layer *layer,
                         const struct conv *conv,
                         uint32_t length, uint32_t *params)
@@ -175,12 +175,13 @@ static bool set_padding(const struct keras_work *work, const struct keras_layer 
         return true;
     }
     if (strcmp(conv->padding, "valid") == 0)
-        return reach == 0 || length ||
-               keras_fail(work, layer,
-                          "padding \"valid\" makes the sequence shorter; supported are \"causal\" and "
-                          "\"same\" with strides 1");
+        return true;
     if (strcmp(conv->padding, "same") != 0)
         return keras_fail(work, layer, "padding \"%.40s\" is not supported", conv->padding);
+    if (!length && conv->stride > 1 && reach > 0)
+        return keras_fail(work, layer, "padding \"same\" with strides %u pads by what the number of steps is; "
+                          "over a sequence \"valid\" and \"causal\" are supported with strides",
+                          (unsigned)conv->stride);
     if (length && conv->stride > 1) {
         uint64_t outputs = (length + conv->stride - 1) / conv->stride;
         uint64_t needed = (outputs - 1) * conv->stride + reach + 1;
@@ -205,10 +206,6 @@ static bool set_conv(const struct keras_work *work, const struct keras_layer *la
 {
     uint32_t length = over_time ? 0 : spec->dims[0];
     spec->type = over_time ? MODEL_TEMPORAL_CONV : MODEL_CONV1D;
-    if (over_time && conv->stride != 1)
-        return keras_fail(work, layer,
-                          "strides %u change the number of steps; over a sequence only 1 is supported",
-                          (unsigned)conv->stride);
     if (!set_padding(work, layer, conv, length, spec->params))
         return false;
     spec->params[MODEL_CONV_STRIDE] = conv->stride;
@@ -220,6 +217,13 @@ static bool set_conv(const struct keras_work *work, const struct keras_layer *la
     return over_time || spec->dims[0] > 0 || keras_fail(work, layer, "its input is shorter than its kernel");
 }
 
+/* Whether fewer steps come out than go in. */
+static bool leaves_fewer(const struct conv *conv, const uint32_t *params)
+{
+    uint64_t reach = (uint64_t)conv->dilation * (conv->kernel - 1);
+    return conv->stride > 1 || params[MODEL_CONV_PAD_BEFORE] + params[MODEL_CONV_PAD_AFTER] < reach;
+}
+
 bool keras_add_conv1d(struct keras_work *work, const struct keras_layer *layer, const struct keras_tensor *in,
                       struct keras_tensor *out)
 {
@@ -228,6 +232,7 @@ bool keras_add_conv1d(struct keras_work *work, const struct keras_layer *layer, 
     struct keras_activation activation;
     struct kernel kernel;
     uint32_t part;
+    bool good;
     if (spec.rank != (in->has_time ? 1u : 2u))
         return keras_fail(work, layer,
                           "its input is neither a sequence of [channels] nor frames of [positions, "
@@ -235,6 +240,9 @@ bool keras_add_conv1d(struct keras_work *work, const struct keras_layer *layer, 
     if (!read_conv(work, layer, &conv) || !set_conv(work, layer, &conv, in->has_time, &spec) ||
         !keras_activation(work, layer, "activation", "linear", &activation))
         return false;
+    if (in->mask != MODEL_NONE && leaves_fewer(&conv, spec.params))
+        return keras_fail(work, layer, "its input has a mask, and it leaves fewer steps than the mask has; not "
+                          "supported");
     if (in->mask != MODEL_NONE)
         keras_note(work, layer,
                    "does not know masks: it reads masked steps too, and passes no mask on, as in "
@@ -244,9 +252,12 @@ bool keras_add_conv1d(struct keras_work *work, const struct keras_layer *layer, 
     kernel = (struct kernel){3, {conv.kernel, part, conv.filters}, (size_t)conv.kernel * part, conv.filters,
                              3, {conv.filters, conv.kernel, part}};
     spec.n_tensors = 2;
-    return add_kernel(work, layer, &kernel, &spec.tensors[0]) &&
+    good = add_kernel(work, layer, &kernel, &spec.tensors[0]) &&
            add_bias(work, layer, conv.filters, &spec.tensors[1]) &&
            emit_with_act(work, layer, &spec, MODEL_CONV_ACT, &activation, &out->value);
+    if (good && in->has_time && leaves_fewer(&conv, spec.params))
+        out->pace = out->value;
+    return good;
 }
 
 /* ---- textgenrnn's attention ---------------------------------------------- */

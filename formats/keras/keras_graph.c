@@ -43,6 +43,16 @@ static struct keras_layer layer_of(const json_t *entry, unsigned nesting)
 
 /* ---- one layer ----------------------------------------------------------- */
 
+bool keras_keep_step(const struct keras_work *work, const struct keras_layer *layer,
+                     const struct keras_tensor *a, const struct keras_tensor *b)
+{
+    if (a->has_time != b->has_time)
+        return keras_fail(work, layer, "it joins a sequence with what is no sequence");
+    return !a->has_time || a->pace == b->pace ||
+           keras_fail(work, layer, "it joins sequences with different numbers of steps, behind different "
+                      "convolutions that leave fewer steps than they read; not supported");
+}
+
 static bool join_layer(struct keras_work *work, const struct keras_row *row, const struct keras_layer *layer,
                        const struct keras_tensor *in, size_t n_in, struct keras_tensor *out)
 {
@@ -50,8 +60,8 @@ static bool join_layer(struct keras_work *work, const struct keras_row *row, con
     bool all = true;
     for (size_t i = 0; i < n_in; i++) {
         all = all && in[i].mask != MODEL_NONE;
-        if (in[i].has_time != in[0].has_time)
-            return keras_fail(work, layer, "it joins a sequence with what is no sequence");
+        if (!keras_keep_step(work, layer, &in[i], &in[0]))
+            return false;
         if (in[i].mask != MODEL_NONE && mask != MODEL_NONE && in[i].mask != mask)
             return keras_fail(work, layer, "its inputs have different masks, which is not supported");
     }

@@ -24,6 +24,7 @@ enum {
 struct keras_tensor {
     uint32_t value;
     uint32_t mask;  /* a value, or MODEL_NONE */
+    uint32_t pace;  /* of a sequence: 0 with the steps of the input, else behind which value there are fewer */
     bool has_time;  /* axis 1 is the steps of a run */
     bool scalar;    /* shape [batch, steps]: whole numbers for an embedding, frames [1] */
 };
@@ -185,6 +186,9 @@ struct keras_model {
     unsigned nesting;
 };
 bool keras_is_model(const char *class_name);
+/* Both are sequences with the same number of steps, or neither is one. */
+bool keras_keep_step(const struct keras_work *work, const struct keras_layer *layer,
+                     const struct keras_tensor *a, const struct keras_tensor *b);
 bool keras_add_model(struct keras_work *work, const struct keras_model *model, const struct keras_tensor *in,
                      struct keras_tensor *out);
 /* Any layer by its entry {"class_name", "config"}. */

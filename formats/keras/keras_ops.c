@@ -117,8 +117,10 @@ static bool arithmetic(struct keras_work *work, const struct keras_layer *layer,
         both[1] = results[b->layer].tensor;
         *out = results[a->layer];
         out->tensor.mask = MODEL_NONE;
-        if (both[0].has_time != both[1].has_time || both[0].scalar || both[1].scalar)
+        if (both[0].scalar || both[1].scalar)
             return keras_fail(work, layer, "it joins a sequence with what is no sequence");
+        if (!keras_keep_step(work, layer, &both[0], &both[1]))
+            return false;
         return row->join(work, layer, both, 2, &out->tensor);
     }
     *out = results[a->is_tensor ? a->layer : b->layer];

@@ -131,7 +131,8 @@ static bool text_is(const Onnx__AttributeProto *a, const char *text)
     return a->s.len == strlen(text) && memcmp(a->s.data, text, a->s.len) == 0;
 }
 
-/* Padding as auto_pad wants it: as many positions as ceil(length / stride). */
+/* Padding as auto_pad wants it: as many positions as ceil(length / stride). Over time with a stride it
+ * would depend on the number of steps, unless there is none. */
 static bool auto_padding(struct onnx_import *import, struct conv *conv, int64_t *before, int64_t *after)
 {
     const Onnx__AttributeProto *a = onnx_attribute(import, "auto_pad");
@@ -145,6 +146,10 @@ static bool auto_padding(struct onnx_import *import, struct conv *conv, int64_t 
     *before = *after = 0;
     if (!upper && !lower)
         return true;
+    if (conv->in_time && conv->stride > 1 && reach > 0)
+        return onnx_fail(import, "auto_pad = %.10s with strides = %u along the sequence pads by what the number "
+                         "of steps is, which is not supported; pads that are written down are",
+                         (const char *)a->s.data, conv->stride);
     if (!conv->in_time) {
         last = (int64_t)(conv->length - 1) / conv->stride * conv->stride;
         total = last + reach + 1 - conv->length > 0 ? last + reach + 1 - conv->length : 0;
@@ -359,24 +364,39 @@ static bool check_batch(struct onnx_import *import, const struct onnx_frames *in
     return true;
 }
 
-/* Steps must stay as many as they are. */
-static bool check_time(struct onnx_import *import, const struct onnx_frames *in, const struct conv *conv)
+/* From here on there are fewer steps: *pace is theirs. */
+static bool new_pace(struct onnx_import *import, const struct conv *conv, uint64_t lost, uint32_t *pace)
+{
+    int64_t frozen = onnx_frozen_time(import, *pace), left = frozen - (int64_t)lost;
+    if (import->frozen_time == 1 && import->has_states)
+        return onnx_fail(import, "leaves fewer steps than it reads, in a graph that is called step by step, "
+                         "which is not supported");
+    if (frozen && left < 1)
+        return onnx_fail(import, "its kernel is longer than the %" PRId64 " steps that the graph was exported "
+                         "for", frozen);
+    if (import->n_paces == ONNX_MAX_PACES)
+        return onnx_fail(import, "more than %d convolutions leave fewer steps than they read, which is not "
+                         "supported", ONNX_MAX_PACES - 1);
+    *pace = import->n_paces++;
+    import->paced_times[*pace] = frozen ? (left - 1) / conv->stride + 1 : 0;
+    return true;
+}
+
+/* Steps may become fewer, not more. */
+static bool set_time(struct onnx_import *import, struct onnx_frames *frames, const struct conv *conv)
 {
     uint64_t reach = (uint64_t)conv->dilation * (conv->kernel - 1);
+    uint64_t padding = (uint64_t)conv->padding.before + conv->padding.after;
     if (!conv->in_time)
         return true;
-    if (in->once)
+    if (frames->once)
         return onnx_fail(import, "there is one frame only, the sequence is gone already");
-    if (conv->stride != 1)
-        return onnx_fail(import, "strides = %u along the sequence is not supported: the output must have as "
-                         "many "
-                         "steps as the input", conv->stride);
-    if ((uint64_t)conv->padding.before + conv->padding.after != reach)
+    if (padding > reach)
         return onnx_fail(import, "pads %u and %u along the sequence, where the kernel of %u reaches over "
-                         "%" PRIu64
-                         "; the output must have as many steps as the input", conv->padding.before,
-                         conv->padding.after, conv->kernel, reach);
-    return true;
+                         "%" PRIu64 "; the output must not have more steps than the input",
+                         conv->padding.before, conv->padding.after, conv->kernel, reach);
+    return (padding == reach && conv->stride == 1) ||
+           new_pace(import, conv, reach - padding, &frames->axes[conv->axis].pace);
 }
 
 bool onnx_lay_conv(struct onnx_import *import)
@@ -387,7 +407,7 @@ bool onnx_lay_conv(struct onnx_import *import)
     if (!onnx_settle(import, &out, NULL) || !check_batch(import, &out))
         return false;
     conv.n_in = out.axes[1].size;
-    if (!read_weights(import, &conv, &out) || !check_time(import, &out, &conv))
+    if (!read_weights(import, &conv, &out) || !set_time(import, &out, &conv))
         return false;
     for (uint32_t i = 2; i < out.n_axes; i++)
         if (i != conv.axis && (out.axes[i].padding.before || out.axes[i].padding.after))

@@ -20,17 +20,17 @@ bool onnx_is_plain(struct onnx_int a)
 bool onnx_same(struct onnx_int a, struct onnx_int b)
 {
     return a.factor == b.factor && a.offset == b.offset && a.times == b.times &&
-           a.batches == b.batches;
+           a.batches == b.batches && a.pace == b.pace;
 }
 
 struct onnx_int onnx_axis_size(struct onnx_axis axis)
 {
     int64_t padding = (int64_t)axis.padding.before + axis.padding.after;
     switch (axis.kind) {
-    case AXIS_TIME: return (struct onnx_int){.factor = 1, .times = 1, .offset = padding};
+    case AXIS_TIME: return (struct onnx_int){.factor = 1, .times = 1, .offset = padding, .pace = axis.pace};
     case AXIS_BATCH: return (struct onnx_int){.factor = 1, .batches = 1};
     case AXIS_FEATURE: return onnx_plain(axis.size);
-    default: return (struct onnx_int){.factor = 1, .times = 1, .batches = 1};
+    default: return (struct onnx_int){.factor = 1, .times = 1, .batches = 1, .pace = axis.pace};
     }
 }
 
@@ -40,12 +40,14 @@ static struct onnx_int normal(struct onnx_int a)
 {
     if (a.factor == 0)
         a.times = a.batches = 0;
+    if (a.times == 0)
+        a.pace = 0;
     return a;
 }
 
 bool onnx_int_add(struct onnx_int a, struct onnx_int b, struct onnx_int *out)
 {
-    if (a.factor && b.factor && (a.times != b.times || a.batches != b.batches))
+    if (a.factor && b.factor && (a.times != b.times || a.batches != b.batches || a.pace != b.pace))
         return false;
     *out = a.factor ? a : b;
     if (__builtin_add_overflow(a.factor, b.factor, &out->factor) ||
@@ -59,8 +61,10 @@ bool onnx_int_mul(struct onnx_int a, struct onnx_int b, struct onnx_int *out)
 {
     struct onnx_int c = {0};
     if (a.factor && b.factor) {
-        if (a.offset || b.offset || a.times + b.times > 8 || a.batches + b.batches > 8)
+        if (a.offset || b.offset || a.times + b.times > 8 || a.batches + b.batches > 8 ||
+            (a.times && b.times && a.pace != b.pace))
             return false;
+        c.pace = a.times ? a.pace : b.pace;
         c.times = a.times + b.times;
         c.batches = a.batches + b.batches;
         *out = c;
@@ -89,14 +93,15 @@ bool onnx_int_div(struct onnx_int a, struct onnx_int b, struct onnx_int *out)
     struct onnx_int c = a;
     if (b.factor) {
         if (a.offset || b.offset || !a.factor || a.times < b.times || a.batches < b.batches ||
-            (b.factor == -1 && a.factor == INT64_MIN) || a.factor % b.factor)
+            (b.factor == -1 && a.factor == INT64_MIN) || a.factor % b.factor ||
+            (b.times && a.pace != b.pace))
             return false;
         c.factor = a.factor / b.factor;
         c.times -= b.times;
         c.batches -= b.batches;
         if (!c.times && !c.batches)
             c = onnx_plain(c.factor);
-        *out = c;
+        *out = normal(c);
         return true;
     }
     if (b.offset == 0 || (b.offset == -1 && (a.offset == INT64_MIN || a.factor == INT64_MIN)))
@@ -118,9 +123,14 @@ static struct onnx_int power(int64_t base, uint32_t n)
     return out;
 }
 
+int64_t onnx_frozen_time(const struct onnx_import *import, uint32_t pace)
+{
+    return pace ? import->paced_times[pace] : import->frozen_time;
+}
+
 struct onnx_int onnx_frozen(const struct onnx_import *import, struct onnx_int a)
 {
-    struct onnx_int time = power(import->frozen_time, a.times);
+    struct onnx_int time = power(onnx_frozen_time(import, a.pace), a.times);
     struct onnx_int batch = power(import->frozen_batch, a.batches), out;
     if (onnx_is_plain(a) || time.offset == 0 || batch.offset == 0 ||
         !onnx_int_mul(time, batch, &out) || !onnx_int_mul(out, onnx_plain(a.factor), &out) ||

@@ -19,6 +19,7 @@ enum {
     ONNX_MIN_OPSET = 7, /* before, broadcasting and recurrent nodes had other rules */
     ONNX_MAX_DEPTH = 16, /* of an If inside an If */
     ONNX_ABSENT = -1,   /* an input that a node leaves out */
+    ONNX_MAX_PACES = 256,
 };
 
 /* Numbers of ONNX's TensorProto.DataType. */
@@ -43,10 +44,11 @@ void onnx_arena_release(struct onnx_arena *arena, struct onnx_chunk *down_to);
 /* ---- values -------------------------------------------------------------- */
 
 /* A whole number known up to the run-time sizes: factor · T^times · B^batches + offset.
- * Plain numbers have factor 0. */
+ * Plain numbers have factor 0. T is the number of steps at a pace: 0 for the input's, another one for
+ * each convolution that leaves fewer steps than it reads. */
 struct onnx_int {
     int64_t factor, offset;
-    uint32_t times, batches;
+    uint32_t times, batches, pace;
 };
 
 /* A constant. Along a dimension of run-time size all elements are equal and one of them
@@ -72,6 +74,7 @@ struct onnx_axis {
     enum onnx_axis_kind kind;
     uint32_t size;  /* of a feature axis */
     uint32_t place; /* of a feature axis: lower ones come first in memory, equal ones in their order */
+    uint32_t pace;  /* of an axis with time */
     struct onnx_padding padding;
 };
 
@@ -98,9 +101,9 @@ static inline struct onnx_axis onnx_feature(uint32_t size)
     return (struct onnx_axis){.kind = AXIS_FEATURE, .size = size};
 }
 
-static inline struct onnx_axis onnx_run_time(enum onnx_axis_kind kind)
+static inline struct onnx_axis onnx_run_time(enum onnx_axis_kind kind, uint32_t pace)
 {
-    return (struct onnx_axis){.kind = kind};
+    return (struct onnx_axis){.kind = kind, .pace = pace};
 }
 
 /* What cannot be computed with, only handed to the place made for it. */
@@ -223,6 +226,8 @@ struct onnx_import {
     bool has_states;              /* the graph has inputs for recurrent states */
     bool unrolled;                /* it has cells that continue other cells */
     int64_t frozen_time, frozen_batch; /* sizes that the exporter wrote down; 0: none */
+    int64_t paced_times[ONNX_MAX_PACES]; /* what frozen_time comes to at each pace but the input's */
+    uint32_t n_paces;
     struct onnx_layer **layers;
     uint32_t n_layers;
     struct model_value input_frame;
@@ -261,6 +266,8 @@ bool onnx_int_add(struct onnx_int a, struct onnx_int b, struct onnx_int *out);
 bool onnx_int_sub(struct onnx_int a, struct onnx_int b, struct onnx_int *out);
 bool onnx_int_mul(struct onnx_int a, struct onnx_int b, struct onnx_int *out);
 bool onnx_int_div(struct onnx_int a, struct onnx_int b, struct onnx_int *out);
+/* frozen_time at the pace of an axis, 0 if there is none. */
+int64_t onnx_frozen_time(const struct onnx_import *import, uint32_t pace);
 /* The plain number that was `a` when the graph was exported, as far as the file says. */
 struct onnx_int onnx_frozen(const struct onnx_import *import, struct onnx_int a);
 /* -1, 0, 1 as a is less than, equal to or greater than b; run-time sizes are at least 1. */
@@ -404,6 +411,8 @@ onnx_handler onnx_lay_transpose, onnx_lay_squeeze, onnx_lay_unsqueeze, onnx_lay_
     onnx_lay_flatten, onnx_lay_expand, onnx_lay_identity, onnx_lay_cast, onnx_lay_dropout;
 /* onnx_select.c. A step of an unrolled loop that somebody looks at alone: the first or the last one. */
 bool onnx_leave_loop(struct onnx_import *import, struct onnx_frames *frames);
+/* False with a message if they are at different paces. */
+bool onnx_keep_step(struct onnx_import *import, const struct onnx_frames *a, const struct onnx_frames *b);
 onnx_handler onnx_lay_slice, onnx_lay_gather, onnx_lay_split, onnx_lay_concat, onnx_lay_reduce,
     onnx_lay_global_pool;
 /* onnx_math.c */

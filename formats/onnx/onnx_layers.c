@@ -136,7 +136,7 @@ bool onnx_declared_shape(const struct onnx_value *value, uint32_t *rank_out, str
     for (uint32_t i = 0; i < *rank_out; i++) {
         const Onnx__TensorShapeProto__Dimension *dim = shape->dim[i];
         bool fixed = dim->has_dim_value && dim->dim_value > 0 && dim->dim_value <= MODEL_MAX_DIM;
-        dims[i] = fixed ? onnx_plain(dim->dim_value) : onnx_axis_size(onnx_run_time(AXIS_BATCH));
+        dims[i] = fixed ? onnx_plain(dim->dim_value) : onnx_axis_size(onnx_run_time(AXIS_BATCH, 0));
     }
     return true;
 }

@@ -26,7 +26,7 @@ static bool may_drop(const struct onnx_import *import, const struct onnx_axis *a
 {
     return is_feature(axis) ? axis->size == 1
            : axis->kind == AXIS_BATCH ? import->frozen_batch == 1
-           : axis->kind == AXIS_TIME ? import->frozen_time == 1
+           : axis->kind == AXIS_TIME ? axis->pace == 0 && import->frozen_time == 1
                                      : false;
 }
 
@@ -169,7 +169,7 @@ static bool asks_rest(struct onnx_int asked)
 
 static bool fits_axis(struct matching *m, const struct onnx_axis *axis, struct onnx_int asked)
 {
-    int64_t time = m->import->frozen_time, batch = m->import->frozen_batch;
+    int64_t time = onnx_frozen_time(m->import, axis->pace), batch = m->import->frozen_batch;
     int64_t frozen = axis->kind == AXIS_TIME ? time : axis->kind == AXIS_BATCH ? batch : time * batch;
     if (asks_rest(asked) || onnx_same(asked, onnx_axis_size(*axis)))
         return true;
@@ -204,12 +204,14 @@ static bool match_run_time(struct matching *m, uint32_t i, uint32_t k)
     if (k < m->n_asked && i + 1 < m->n_in &&
         ((axis->kind == AXIS_TIME && axis[1].kind == AXIS_BATCH) ||
          (axis->kind == AXIS_BATCH && axis[1].kind == AXIS_TIME))) {
-        struct onnx_axis merged = onnx_run_time(axis->kind == AXIS_TIME ? AXIS_TIME_BATCH : AXIS_BATCH_TIME);
+        bool time_first = axis->kind == AXIS_TIME;
+        struct onnx_axis merged = onnx_run_time(time_first ? AXIS_TIME_BATCH : AXIS_BATCH_TIME,
+                                                axis[!time_first].pace);
         if (fits_axis(m, &merged, m->asked[k]) && match_with(m, merged, i + 2, k + 1))
             return true;
     }
     if (k + 1 < m->n_asked && (axis->kind == AXIS_TIME_BATCH || axis->kind == AXIS_BATCH_TIME)) {
-        struct onnx_axis time = onnx_run_time(AXIS_TIME), batch = onnx_run_time(AXIS_BATCH);
+        struct onnx_axis time = onnx_run_time(AXIS_TIME, axis->pace), batch = onnx_run_time(AXIS_BATCH, 0);
         const struct onnx_axis *first = axis->kind == AXIS_TIME_BATCH ? &time : &batch;
         const struct onnx_axis *second = first == &time ? &batch : &time;
         if (fits_axis(m, first, m->asked[k]) && fits_axis(m, second, m->asked[k + 1])) {
@@ -317,6 +319,7 @@ static bool merged_size(struct onnx_import *import, const struct onnx_frames *in
     for (uint32_t i = begin; i < end; i++) {
         struct onnx_int size = onnx_axis_size(in->axes[i]);
         out->times += size.times;
+        out->pace = size.times ? size.pace : out->pace;
         out->batches += size.batches;
     }
     if (out->times || out->batches)

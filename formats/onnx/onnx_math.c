@@ -293,7 +293,7 @@ static bool of_two(struct onnx_import *import, char op, struct onnx_frames a, st
     if (a.once != b.once)
         return onnx_fail(import, "joins a value of every step with one of the whole sequence, which is "
                          "not supported");
-    if (op == 'S' && !negate(import, &b))
+    if (!onnx_keep_step(import, &a, &b) || (op == 'S' && !negate(import, &b)))
         return false;
     if (!grow_axes(import, &a, b.n_axes) || !grow_axes(import, &b, a.n_axes))
         return false;

@@ -132,7 +132,13 @@ static bool read_x(struct onnx_import *import, struct rnn *rnn)
 static bool check_lengths(struct onnx_import *import, const struct rnn *rnn)
 {
     const struct onnx_value *value = onnx_input(import, IN_LENGTHS);
-    struct onnx_int time = onnx_axis_size(rnn->x.axes[rnn->time]);
+    const struct onnx_axis *axis = &rnn->x.axes[rnn->time];
+    struct onnx_int time = onnx_axis_size(*axis);
+    int64_t frozen = onnx_frozen_time(import, axis->pace);
+    if (value && value->kind == ONNX_OPAQUE && value->as.opaque.role == ROLE_LENGTHS && axis->pace)
+        return onnx_fail(import, "sequence_lens ('%s') is an input of the graph and counts the steps that a "
+                         "convolution left, which is not supported: lstmrun's items have their own numbers "
+                         "of steps before it", value->name);
     if (!value || (value->kind == ONNX_OPAQUE && value->as.opaque.role == ROLE_LENGTHS))
         return true;
     if (value->kind != ONNX_CONST || !value->as.constant.is_int)
@@ -141,8 +147,7 @@ static bool check_lengths(struct onnx_import *import, const struct rnn *rnn)
                          value->name);
     for (size_t i = 0; i < value->as.constant.count; i++) {
         struct onnx_int length = value->as.constant.ints[i];
-        if (!onnx_same(length, time) &&
-            !(import->frozen_time && onnx_same(length, onnx_plain(import->frozen_time))))
+        if (!onnx_same(length, time) && !(frozen && onnx_same(length, onnx_plain(frozen))))
             return onnx_fail(import, "sequence_lens ('%s') has a constant length that is not known to be "
                              "the whole sequence", value->name);
     }
@@ -285,7 +290,7 @@ static bool shape_of_state(const struct onnx_import *import, const struct rnn *r
     return !c->is_int && c->rank == 3 && c->count > 0 &&
            onnx_same(c->dims[direction], onnx_plain(rnn->n_directions)) &&
            onnx_same(c->dims[2], onnx_plain(rnn->hidden)) &&
-           (onnx_same(c->dims[batch], onnx_axis_size(onnx_run_time(AXIS_BATCH))) ||
+           (onnx_same(c->dims[batch], onnx_axis_size(onnx_run_time(AXIS_BATCH, 0))) ||
             onnx_same(c->dims[batch], onnx_plain(1)) ||
             (import->frozen_batch && onnx_same(c->dims[batch], onnx_plain(import->frozen_batch))));
 }

@@ -24,18 +24,20 @@ static void reduce_axis(struct onnx_frames *frames, uint32_t axis, bool keep)
         remove_axis(frames, axis);
 }
 
-static bool is_last_step(const struct onnx_import *import, struct onnx_int index)
+static bool is_last_step(const struct onnx_import *import, uint32_t pace, struct onnx_int index)
 {
+    int64_t frozen = onnx_frozen_time(import, pace);
     return onnx_same(index, onnx_plain(-1)) ||
-           onnx_same(index, (struct onnx_int){.factor = 1, .times = 1, .offset = -1}) ||
-           (import->frozen_time && onnx_same(index, onnx_plain(import->frozen_time - 1)));
+           onnx_same(index, (struct onnx_int){.factor = 1, .times = 1, .offset = -1, .pace = pace}) ||
+           (frozen && onnx_same(index, onnx_plain(frozen - 1)));
 }
 
-static bool is_first_step(const struct onnx_import *import, struct onnx_int index)
+static bool is_first_step(const struct onnx_import *import, uint32_t pace, struct onnx_int index)
 {
+    int64_t frozen = onnx_frozen_time(import, pace);
     return onnx_same(index, onnx_plain(0)) ||
-           onnx_same(index, (struct onnx_int){.factor = -1, .times = 1}) ||
-           (import->frozen_time && onnx_same(index, onnx_plain(-import->frozen_time)));
+           onnx_same(index, (struct onnx_int){.factor = -1, .times = 1, .pace = pace}) ||
+           (frozen && onnx_same(index, onnx_plain(-frozen)));
 }
 
 /* With inputs for the states, a sequence of 1 is how a graph that is called step by step
@@ -76,17 +78,21 @@ bool onnx_leave_loop(struct onnx_import *import, struct onnx_frames *frames)
 static bool take_step(struct onnx_import *import, struct onnx_frames *frames, uint32_t axis,
                       struct onnx_int index, bool keep)
 {
-    bool last = is_last_step(import, index);
+    uint32_t pace = frames->axes[axis].pace;
+    bool last = is_last_step(import, pace, index);
+    if (import->unrolled && pace)
+        return onnx_fail(import, "takes a step behind a convolution that leaves fewer steps, in a graph with "
+                         "loops that its exporter unrolled, which is not supported");
     if (import->unrolled && onnx_is_plain(index) && is_step_of_loop(import, frames, index.offset)) {
         reduce_axis(frames, axis, keep);
         return true;
     }
-    if (!last && !is_first_step(import, index))
+    if (!last && !is_first_step(import, pace, index))
         return refuse_steps(import);
     if (!runs_step_by_step(import)) {
         if (last && onnx_same(index, onnx_plain(0)))
-            onnx_note(import, "the graph was exported for sequences of one step: step 0 is taken for the "
-                      "last one of any sequence");
+            onnx_note(import, "the graph was exported for sequences of one step%s: step 0 is taken for the "
+                      "last one of any sequence", pace ? " at this place" : "");
         if (!onnx_emit_sequence(import, frames, last ? MODEL_LAST : MODEL_FIRST))
             return false;
     }
@@ -109,12 +115,14 @@ static bool slice_time(struct onnx_import *import, struct onnx_frames *frames,
 {
     struct onnx_range to_end = *r;
     struct onnx_int size = onnx_axis_size(frames->axes[r->axis]);
+    uint32_t pace = frames->axes[r->axis].pace;
+    int64_t frozen = onnx_frozen_time(import, pace);
     bool first, last;
     to_end.start = onnx_plain(0);
-    if (is_whole(r, size, import->frozen_time))
+    if (is_whole(r, size, frozen))
         return true;
     first = onnx_same(r->start, onnx_plain(0)) && onnx_same(r->end, onnx_plain(1)) && r->step > 0;
-    last = is_last_step(import, r->start) && is_whole(&to_end, size, import->frozen_time);
+    last = is_last_step(import, pace, r->start) && is_whole(&to_end, size, frozen);
     if (import->unrolled && onnx_is_plain(r->start) && onnx_same(r->end, onnx_plain(r->start.offset + 1)))
         return take_step(import, frames, r->axis, r->start, true);
     if (!first && !last)
@@ -297,6 +305,21 @@ bool onnx_lay_split(struct onnx_import *import)
     return true;
 }
 
+static uint32_t pace_of(const struct onnx_frames *frames)
+{
+    for (uint32_t i = 0; i < frames->n_axes; i++)
+        if (frames->axes[i].pace)
+            return frames->axes[i].pace;
+    return 0;
+}
+
+bool onnx_keep_step(struct onnx_import *import, const struct onnx_frames *a, const struct onnx_frames *b)
+{
+    return a->once || b->once || pace_of(a) == pace_of(b) ||
+           onnx_fail(import, "joins values with different numbers of steps, behind different convolutions "
+                     "that leave fewer steps than they read, which is not supported");
+}
+
 static bool same_axes_but(const struct onnx_frames *a, const struct onnx_frames *b, uint32_t axis)
 {
     if (a->n_axes != b->n_axes || a->once != b->once)
@@ -328,7 +351,7 @@ static bool closes_loop(const struct onnx_import *import)
 static bool close_loop(struct onnx_import *import)
 {
     struct onnx_frames out = onnx_input(import, 0)->as.frames;
-    out.axes[onnx_axis_index(onnx_attribute_int(import, "axis", 0), out.n_axes)] = onnx_run_time(AXIS_TIME);
+    out.axes[onnx_axis_index(onnx_attribute_int(import, "axis", 0), out.n_axes)] = onnx_run_time(AXIS_TIME, 0);
     out.is_step = false;
     onnx_set_frames(onnx_output(import, 0), &out);
     return true;
@@ -348,7 +371,7 @@ bool onnx_lay_concat(struct onnx_import *import)
             return onnx_fail(import, "joins '%s', a constant, with computed values, which is not "
                              "supported", value ? value->name : "");
         parts[i] = value->as.frames;
-        if (!onnx_leave_loop(import, &parts[i]))
+        if (!onnx_leave_loop(import, &parts[i]) || !onnx_keep_step(import, &parts[0], &parts[i]))
             return false;
         if (i == 0) {
             axis = onnx_axis_index(onnx_attribute_int(import, "axis", 0), parts[0].n_axes);

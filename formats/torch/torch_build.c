@@ -295,11 +295,22 @@ static bool add_recurrent(struct torch_work *work, const struct torch_module *mo
     return true;
 }
 
+/* Of a norm: what the spec or the file says, else PyTorch's own default, which is told. */
+static double epsilon_of(const struct torch_work *work, const struct torch_module *module)
+{
+    const json_t *epsilon = json_object_get(module->hints, "epsilon");
+    if (epsilon)
+        return json_number_value(epsilon);
+    import_note(work->source, "'%s' (%s): its epsilon is not in the file; PyTorch's default of 1e-5 is taken, "
+                              "unless --spec says \"epsilon\"", torch_module_name(module),
+                torch_type_name(module));
+    return 1e-5;
+}
+
 static bool set_norm(const struct torch_work *work, const struct torch_module *module,
                      struct model_layer_spec *layer)
 {
-    const json_t *epsilon = json_object_get(module->hints, "epsilon");
-    layer->params[0] = model_float_bits(epsilon ? (float)json_number_value(epsilon) : 1e-5f);
+    layer->params[0] = model_float_bits((float)epsilon_of(work, module));
     layer->n_tensors = 2;
     return torch_add_weights(work, module->weight, &layer->tensors[0]) &&
            torch_add_weights(work, module->bias, &layer->tensors[1]);
@@ -329,8 +340,7 @@ static bool set_dense(const struct torch_work *work, const struct torch_module *
 static bool fold_batch_norm(const struct torch_work *work, const struct torch_module *module, float *scale,
                             float *shift)
 {
-    const json_t *epsilon = json_object_get(module->hints, "epsilon");
-    double least = epsilon ? json_number_value(epsilon) : 1e-5;
+    double least = epsilon_of(work, module);
     float *mean = read_weights(work, module->mean);
     float *variance = mean ? read_weights(work, module->variance) : NULL;
     bool good = variance != NULL;
