@@ -172,23 +172,26 @@ Test(import_keras, hard_sigmoid_depends_on_the_version)
     cr_expect_eq(hard_alpha("3.0.0"), model_float_bits(1.0f / 6));
 }
 
-Test(import_keras, convolutions_keep_the_steps)
+Test(import_keras, convolutions_over_the_steps)
 {
     static const struct {
         const char *padding;
-        uint32_t before, after;
-    } rows[] = {{"causal", 6, 0}, {"same", 3, 3}};
-    for (size_t i = 0; i < 2; i++) {
+        uint32_t stride, before, after;
+    } rows[] = {{"causal", 1, 6, 0}, {"same", 1, 3, 3}, {"causal", 2, 6, 0},
+                {"valid", 1, 0, 0}, {"valid", 3, 0, 0}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct imported model;
         struct model_layer layer;
         char config[600];
         snprintf(config, sizeof config, SEQUENTIAL(LAYER("Conv1D", "\"filters\": 2, \"kernel_size\": [4], "
-                 "\"dilation_rate\": [2], \"padding\": \"%s\"")), rows[i].padding);
+                 "\"dilation_rate\": [2], \"padding\": \"%s\", \"strides\": %u")), rows[i].padding,
+                 (unsigned)rows[i].stride);
         import_text(config, "array layers/conv1d/vars/0 0 4 3 2\narray layers/conv1d/vars/1 0 2\n", "3.0",
                     &model);
         cr_assert(model.good, "%s", model.error);
         model_get_layer(&model.view, 0, &layer);
         cr_expect_eq(layer.type, MODEL_TEMPORAL_CONV);
+        cr_expect_eq(layer.params[MODEL_CONV_STRIDE], rows[i].stride);
         cr_expect_eq(layer.params[MODEL_CONV_PAD_BEFORE], rows[i].before);
         cr_expect_eq(layer.params[MODEL_CONV_PAD_AFTER], rows[i].after);
         imported_free(&model);
@@ -215,6 +218,9 @@ Test(import_keras, names_become_groups_as_keras_writes_them)
     "array layers/lstm/cell/vars/0 0 3 8\narray layers/lstm/cell/vars/1 0 2 8\n" \
     "array layers/lstm/cell/vars/2 0 8\n"
 #define DENSE LAYER("Dense", "\"units\": 2")
+
+#define CONV_ARRAYS "array layers/conv1d/vars/0 0 2 3 2\narray layers/conv1d/vars/1 0 2\n"
+#define CONV(options) LAYER("Conv1D", "\"filters\": 2, \"kernel_size\": 2, " options)
 
 static const struct refusal {
     const char *config, *list, *words;
@@ -266,6 +272,12 @@ static const struct refusal {
      "array layers/batch_normalization/vars/2 0 3\narray layers/batch_normalization/vars/3 0 3\n",
          "variance 0"},
     {SEQUENTIAL(LAYER("Dropout", "\"rate\": 0.5")), "", "no layer that does anything"},
+    {SEQUENTIAL(CONV("\"strides\": 2, \"padding\": \"same\"")), CONV_ARRAYS, "\"same\" with strides 2"},
+    {SEQUENTIAL(CONV("\"padding\": \"full\"")), CONV_ARRAYS, "\"full\" is not supported"},
+    {SEQUENTIAL(LAYER("Masking", "\"mask_value\": 0") ", " CONV("\"padding\": \"valid\"")), CONV_ARRAYS,
+     "fewer steps than the mask"},
+    {SEQUENTIAL(LAYER("Masking", "\"mask_value\": 0") ", " CONV("\"strides\": 2, \"padding\": \"causal\"")),
+     CONV_ARRAYS, "fewer steps than the mask"},
 };
 
 Test(import_keras, refusals_name_what_was_found)

@@ -17,7 +17,8 @@ static const char if_spec[] = "{\"constants\": {\"sr\": 16000}, \"input\": {\"si
 static const struct {
     const char *name, *spec;
 } seeds[] = {{"gru", NULL},  {"layers", NULL}, {"lstm", NULL}, {"rnn", NULL},
-             {"cell", NULL}, {"conv", NULL},   {"if", if_spec}, {"loop", NULL}};
+             {"cell", NULL}, {"conv", NULL},   {"if", if_spec}, {"loop", NULL},
+             {"stride", NULL}};
 enum { N_SEEDS = sizeof seeds / sizeof *seeds };
 
 struct file {
@@ -126,6 +127,7 @@ Test(import_onnx, layers_of_the_seeds)
         {"layers", 10, {MODEL_SLICE, MODEL_SLICE, MODEL_SLICE, MODEL_ACTIVATION, MODEL_MUL, MODEL_CONCAT,
                         MODEL_SCALE, MODEL_SCALE, MODEL_ADD, MODEL_MEAN}, NULL},
         {"loop", 1, {MODEL_LSTM}, NULL},
+        {"stride", 4, {MODEL_TEMPORAL_CONV, MODEL_ACTIVATION, MODEL_ADD, MODEL_GRU}, NULL},
         {"cell", 3, {MODEL_LSTM, MODEL_GRU, MODEL_RNN}, NULL},
         {"conv", 6, {MODEL_RESHAPE, MODEL_CONV1D, MODEL_MAGNITUDE, MODEL_CONV1D, MODEL_L2_NORM,
                      MODEL_ACTIVATION}, NULL},
@@ -503,6 +505,73 @@ Test(import_onnx, wrong_convolutions)
         for (size_t k = 0; k < 3 && wrong_convs[i].words[k]; k++)
             cr_expect(strstr(imported.error, wrong_convs[i].words[k]), "row %zu: no \"%s\" in: %s", i,
                       wrong_convs[i].words[k], imported.error);
+        imported_free(&imported);
+        free(file.bytes);
+        onnx__model_proto__free_unpacked(model, NULL);
+    }
+}
+
+/* ---- fewer steps ----------------------------------------------------------- */
+
+static void wide_pads(Onnx__ModelProto *m) { find_attribute(find_conv(m, "d"), "pads")->ints[1] = 2; }
+static void same_upper(Onnx__ModelProto *m)
+{
+    ProtobufCBinaryData *text = &find_attribute(find_conv(m, "d"), "auto_pad")->s;
+    free(text->data);
+    text->len = 10;
+    text->data = malloc(text->len);
+    memcpy(text->data, "SAME_UPPER", text->len);
+}
+static void two_paces(Onnx__ModelProto *m) { rename_to(&find_conv(m, "sum")->input[1], "e"); }
+static void steps_of_input(Onnx__ModelProto *m) { rename_to(&find_conv(m, "sizes")->input[0], "xt"); }
+static void given_lengths(Onnx__ModelProto *m) { rename_to(&find_node(m, "GRU")->input[4], "lengths"); }
+static void export_steps(Onnx__ModelProto *m, int64_t steps)
+{
+    Onnx__TensorShapeProto *shape = m->graph->input[0]->type->tensor_type->shape;
+    shape->dim[2]->has_dim_value = 1;
+    shape->dim[2]->dim_value = steps;
+}
+static void too_short(Onnx__ModelProto *m)
+{
+    export_steps(m, 2);
+    find_attribute(find_conv(m, "d"), "pads")->ints[0] = 0;
+}
+/* Of 9 steps the convolution leaves 4; the Reshape asks for numbers. */
+static void ask_for(Onnx__ModelProto *m, int64_t steps)
+{
+    export_steps(m, 9);
+    memcpy(find_tensor(m, "as_exported")->raw_data.data, &steps, sizeof steps);
+    rename_to(&find_node(m, "Reshape")->input[1], "as_exported");
+}
+static void steps_exported(Onnx__ModelProto *m) { ask_for(m, 9); }
+static void steps_left(Onnx__ModelProto *m) { ask_for(m, 4); }
+
+Test(import_onnx, fewer_steps)
+{
+    static const struct {
+        void (*edit)(Onnx__ModelProto *model);
+        const char *words[3];
+    } rows[] = {
+        {wide_pads, {"'d' (Conv)", "pads 1 and 2", "must not have more steps"}},
+        {same_upper, {"'d' (Conv)", "SAME_UPPER with strides = 2", "number of steps"}},
+        {two_paces, {"'sum' (Add)", "different numbers of steps"}},
+        {steps_of_input, {"'y' (Reshape)", "does not fit"}},
+        {given_lengths, {"'Y' (GRU)", "'lengths'", "a convolution left"}},
+        {too_short, {"'d' (Conv)", "longer than the 2 steps"}},
+        {steps_exported, {"'y' (Reshape)", "does not fit"}},
+        {steps_left, {NULL}},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        Onnx__ModelProto *model = unpack_seed("stride");
+        struct imported imported;
+        struct file file;
+        rows[i].edit(model);
+        file = pack(model);
+        import_bytes(file.bytes, file.n_bytes, NULL, &imported);
+        cr_expect_eq(imported.good, !rows[i].words[0], "row %zu: %s", i, imported.error);
+        for (size_t k = 0; k < 3 && rows[i].words[k]; k++)
+            cr_expect(strstr(imported.error, rows[i].words[k]), "row %zu: no \"%s\" in: %s", i,
+                      rows[i].words[k], imported.error);
         imported_free(&imported);
         free(file.bytes);
         onnx__model_proto__free_unpacked(model, NULL);

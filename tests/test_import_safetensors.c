@@ -377,6 +377,31 @@ Test(import_safetensors, hints_for_recurrent_modules)
     imported_free(&model);
 }
 
+/* PyTorch keeps the epsilon of a norm in no tensor. */
+Test(import_safetensors, an_epsilon_taken_is_noted)
+{
+    static const char *const batch[] = {"bn.weight:2", "bn.bias:2", "bn.running_mean:2", "bn.running_var:2",
+                                        "fc.weight:2x2", NULL};
+    static const struct { const char *const *tensors; const char *spec, *note; } rows[] = {
+        {normed, "{\"order\":[\"norm\",\"gru\",\"out\"]}", "'norm' (layer_norm): its epsilon"},
+        {batch, "{\"order\":[\"fc\",\"bn\"]}", "'bn' (batch_norm): its epsilon"},
+        {normed, "{\"order\":[\"norm\",\"gru\",\"out\"],\"modules\":{\"norm\":{\"epsilon\":1e-5}}}", NULL},
+        {batch, "{\"order\":[\"fc\",\"bn\"],\"modules\":{\"bn\":{\"epsilon\":0.5}}}", NULL},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct imported model;
+        import_model(rows[i].tensors, rows[i].spec, &model);
+        cr_assert(model.good, "row %zu: %s", i, model.error);
+        if (rows[i].note) {
+            cr_expect(strstr(model.notes, rows[i].note), "row %zu: %s", i, model.notes);
+            cr_expect(strstr(model.notes, "1e-5 is taken"), "row %zu: %s", i, model.notes);
+        } else {
+            cr_expect_str_eq(model.notes, "", "row %zu: %s", i, model.notes);
+        }
+        imported_free(&model);
+    }
+}
+
 Test(import_safetensors, an_order_by_names_alone_is_noted)
 {
     static const char *const heads[] = {"rnn.weight_ih_l0:2x2", "rnn.weight_hh_l0:2x2", "b.weight:2x2",

@@ -54,11 +54,15 @@ static bool output_shape(const lstm_model_info *info, const struct reference *re
 {
     const struct tensor *output = &reference->output;
     bool frames = trailing_dims_fit(output, &info->output) || info->output.size == 1;
+    char expected[120];
+    snprintf(expected, sizeof expected,
+             "[steps, outputs] or [items, steps, outputs] with the input's items and %zu step%s",
+             shape->output_steps, shape->output_steps == 1 ? "" : "s");
     if (frames && output->count == shape->items * shape->output_steps * info->output.size)
         return true;
     return refuse_shape(reference, "output", output, info->output_once
                         ? "[outputs] or [items, outputs] (the model gives one frame a run)"
-                        : "[steps, outputs] or [items, steps, outputs] with the input's items and steps",
+                        : expected,
                         info->output.size);
 }
 

@@ -179,8 +179,8 @@ static bool set_padding(const struct keras_work *work, const struct keras_layer 
     if (strcmp(conv->padding, "same") != 0)
         return keras_fail(work, layer, "padding \"%.40s\" is not supported", conv->padding);
     if (!length && conv->stride > 1 && reach > 0)
-        return keras_fail(work, layer, "padding \"same\" with strides %u pads by what the number of steps is; "
-                          "over a sequence \"valid\" and \"causal\" are supported with strides",
+        return keras_fail(work, layer, "padding \"same\" with strides %u pads by what the number of steps "
+                          "is; over a sequence, \"valid\" and \"causal\" are supported with strides",
                           (unsigned)conv->stride);
     if (length && conv->stride > 1) {
         uint64_t outputs = (length + conv->stride - 1) / conv->stride;
@@ -241,8 +241,8 @@ bool keras_add_conv1d(struct keras_work *work, const struct keras_layer *layer, 
         !keras_activation(work, layer, "activation", "linear", &activation))
         return false;
     if (in->mask != MODEL_NONE && leaves_fewer(&conv, spec.params))
-        return keras_fail(work, layer, "its input has a mask, and it leaves fewer steps than the mask has; not "
-                          "supported");
+        return keras_fail(work, layer, "its input has a mask, and it leaves fewer steps than the mask has; "
+                          "not supported");
     if (in->mask != MODEL_NONE)
         keras_note(work, layer,
                    "does not know masks: it reads masked steps too, and passes no mask on, as in "

@@ -147,8 +147,8 @@ static bool auto_padding(struct onnx_import *import, struct conv *conv, int64_t 
     if (!upper && !lower)
         return true;
     if (conv->in_time && conv->stride > 1 && reach > 0)
-        return onnx_fail(import, "auto_pad = %.10s with strides = %u along the sequence pads by what the number "
-                         "of steps is, which is not supported; pads that are written down are",
+        return onnx_fail(import, "auto_pad = %.10s with strides = %u along the sequence pads by what the "
+                         "number of steps is, which is not supported; pads that are written down are",
                          (const char *)a->s.data, conv->stride);
     if (!conv->in_time) {
         last = (int64_t)(conv->length - 1) / conv->stride * conv->stride;
@@ -372,8 +372,8 @@ static bool new_pace(struct onnx_import *import, const struct conv *conv, uint64
         return onnx_fail(import, "leaves fewer steps than it reads, in a graph that is called step by step, "
                          "which is not supported");
     if (frozen && left < 1)
-        return onnx_fail(import, "its kernel is longer than the %" PRId64 " steps that the graph was exported "
-                         "for", frozen);
+        return onnx_fail(import, "its kernel is longer than the %" PRId64 " steps that the graph was "
+                         "exported for", frozen);
     if (import->n_paces == ONNX_MAX_PACES)
         return onnx_fail(import, "more than %d convolutions leave fewer steps than they read, which is not "
                          "supported", ONNX_MAX_PACES - 1);
@@ -389,6 +389,7 @@ static bool set_time(struct onnx_import *import, struct onnx_frames *frames, con
     uint64_t padding = (uint64_t)conv->padding.before + conv->padding.after;
     if (!conv->in_time)
         return true;
+    import->progress++; /* the input's axes have been understood */
     if (frames->once)
         return onnx_fail(import, "there is one frame only, the sequence is gone already");
     if (padding > reach)

@@ -351,7 +351,8 @@ static bool closes_loop(const struct onnx_import *import)
 static bool close_loop(struct onnx_import *import)
 {
     struct onnx_frames out = onnx_input(import, 0)->as.frames;
-    out.axes[onnx_axis_index(onnx_attribute_int(import, "axis", 0), out.n_axes)] = onnx_run_time(AXIS_TIME, 0);
+    uint32_t axis = onnx_axis_index(onnx_attribute_int(import, "axis", 0), out.n_axes);
+    out.axes[axis] = onnx_run_time(AXIS_TIME, 0);
     out.is_step = false;
     onnx_set_frames(onnx_output(import, 0), &out);
     return true;

@@ -301,8 +301,8 @@ static double epsilon_of(const struct torch_work *work, const struct torch_modul
     const json_t *epsilon = json_object_get(module->hints, "epsilon");
     if (epsilon)
         return json_number_value(epsilon);
-    import_note(work->source, "'%s' (%s): its epsilon is not in the file; PyTorch's default of 1e-5 is taken, "
-                              "unless --spec says \"epsilon\"", torch_module_name(module),
+    import_note(work->source, "'%s' (%s): its epsilon is not in the file; PyTorch's default of 1e-5 is "
+                              "taken, unless --spec says \"epsilon\"", torch_module_name(module),
                 torch_type_name(module));
     return 1e-5;
 }

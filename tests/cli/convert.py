@@ -19,6 +19,7 @@ import zipfile
 
 import harness
 import models
+import model_file
 from harness import check, equal, test
 
 SHAPES = {"lstm.weight_ih_l0": [8, 3], "lstm.weight_hh_l0": [8, 2], "lstm.bias_ih_l0": [8],
@@ -278,6 +279,32 @@ def stored_reference(place):
     contains(place.run("--verify", "stored", "m.safetensors", code=1).err, "no reference vectors are stored")
     place.write("h0.npz", reference(h0=([1, 1, 2], [0, 0])))
     refuse(place, ["m.safetensors", "--verify", "h0.npz", "--keep-reference", "-o", "x.bin"], "h0 or c0")
+
+
+@test
+def verify_fewer_steps(place):
+    """references of a model that makes fewer steps than it reads"""
+    taps = models.strided()[2]
+    model, frames = model_file.Model(input=[3]), models.Numbers(23).array(9, 3)
+    model.layer("temporal_conv", [0], shape=[2], words=model_file.conv_words(stride=2), name="conv",
+                tensors=[model.tensor(taps, name="taps"), None])
+    place.write("conv.bin", model.bytes())
+    y = models.run_strided(taps, frames)
+    place.write("in.npy", npy([9, 3], sum(frames, [])))
+    for shape in ([4, 2], [1, 4, 2]):
+        place.write("out.npy", npy(shape, sum(y, [])))
+        contains(place.run("--verify", "in.npy,out.npy", "conv.bin").out.decode(), "1 sequence of 9 steps",
+                 "output +8 numbers, max absolute error 0")
+    place.write("out.npy", npy([3, 2], sum(y[:3], [])))
+    refuse(place, ["--verify", "in.npy,out.npy", "conv.bin"], r"output has the shape \[3, 2\].* and 4 steps")
+    place.write("in.npy", npy([2, 3], sum(frames[:2], [])))
+    refuse(place, ["--verify", "in.npy,out.npy", "conv.bin"], "input of 2 steps, but conv.bin needs at least 3")
+    model.reference(frames, y)
+    place.write("stored.bin", model.bytes())
+    contains(place.run("--verify", "stored", "stored.bin").out.decode(), "max absolute error 0")
+    model.reference(frames, y[:3])
+    place.write("wrong.bin", model.bytes())
+    refuse(place, ["--check", "wrong.bin"], "rule 69|F69")
 
 
 @test

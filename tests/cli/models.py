@@ -51,6 +51,29 @@ def lstm(inputs=INPUTS, outputs=OUTPUTS, metadata=None, direction=0, last=False,
     return model.bytes(), weights
 
 
+def strided():
+    """A convolution with three taps and a stride of 2 before an lstm: (model, the lstm alone, the taps)."""
+    numbers = Numbers(4)
+    taps, w, b = numbers.array(2, 3, INPUTS), numbers.array(4, HIDDEN, HIDDEN + 2), numbers.array(4, HIDDEN)
+    made = []
+    for size in (INPUTS, 2):
+        model = model_file.Model(input=[size])
+        value = 0
+        if size == INPUTS:
+            value = model.layer("temporal_conv", [0], shape=[2], words=model_file.conv_words(stride=2),
+                                tensors=[model.tensor(taps, name="taps"), None], name="conv")
+        model.layer("lstm", [value], shape=[HIDDEN], words=model_file.rnn_words(HIDDEN), name="cell",
+                    tensors=[model.tensor(w, name="W"), model.tensor(b, name="b")] + [None] * 4)
+        made.append(model.bytes())
+    return made[0], made[1], taps
+
+
+def run_strided(taps, frames):
+    """Frames that the convolution leaves; with such numbers nothing is rounded."""
+    return [[sum(a * b for tap, frame in zip(row, frames[t:t + 3]) for a, b in zip(tap, frame)) for row in taps]
+            for t in range(0, len(frames) - 2, 2)]
+
+
 def one_unit():
     """An lstm of one unit and nothing else."""
     model, numbers = model_file.Model(input=[1]), Numbers(3)

@@ -262,6 +262,46 @@ def whole_sequences(place):
     equal(out, whole[-4 * OUTPUTS:], "whole sequence from standard input")
 
 
+@test
+def fewer_steps(place):
+    """a model that makes fewer steps than it reads, in every format, and inputs that are too short for it"""
+    whole, lstm, taps = models.strided()
+    place.write("s.bin", whole)
+    place.write("lstm.bin", lstm)
+    items = models.Numbers(22).array(3, 8, INPUTS)
+    expected = []
+    for item in items:
+        place.write("left.bin", models.f32(flat(models.run_strided(taps, item))))
+        expected.append(place.output("lstm.bin", "left.bin"))
+    place.write("x.npy", models.npy(flat(flat(item) for item in items), (3, 8, INPUTS)))
+    place.run("s.bin", "x.npy", "-o", "y.npy", "-q")
+    shape, found = models.parse_npy(place.read("y.npy"))
+    equal((shape, models.f32(found)), ((3, 3, models.HIDDEN), b"".join(expected)), "npy")
+    place.run("s.bin", "x.npy", "-o", "y.json", "-q")
+    found = json.loads(place.read("y.json"))["output"]
+    equal([models.f32(flat(item)) for item in found], expected, "json")
+    place.write("x.csv", models.csv(items[0]))
+    for source in ("x.csv", "-"):
+        out = place.run("s.bin", source, "-o", "-", "--format", "csv", "-q",
+                        stdin=models.f32(flat(items[0]))).out.decode()
+        rows = [[float(x) for x in line.split(",")] for line in out.splitlines()]
+        equal(models.f32(flat(rows)), expected[0], "csv of " + source)
+    lines = place.run("s.bin", "x.csv", "-q").out.decode().splitlines()
+    equal([line.split()[0] for line in lines], ["step", "0", "1", "2"], "text")
+    text = place.run("--info", "s.bin").out.decode()
+    check("needs whole sequences" in text and "stride 2" in text, text)
+    place.run("s.bin", "x.npy", "--time", "-q")
+    few = "2 steps, but the model needs at least 3"
+    place.write("short.npy", models.npy(flat(flat(item[:2]) for item in items), (3, 2, INPUTS)))
+    place.write("short.csv", models.csv(items[0][:2]))
+    place.write("short.bin", models.f32(flat(items[0][:2])))
+    for source in ("short.npy", "short.csv", "short.bin"):
+        place.refuse(["s.bin", source, "-o", "no.npy"], source + ": " + few)
+    place.refuse(["s.bin", "-"], "standard input: " + few, stdin=models.f32(flat(items[0][:2])))
+    place.refuse(["s.bin", "x.csv", "--chunk", "3"], "needs whole sequences", code=2)
+    place.refuse(["s.bin", "x.csv", "--show-state"], "needs whole sequences", code=2)
+
+
 # ---- output formats --------------------------------------------------------------------------------------
 
 

@@ -13,7 +13,8 @@ class Making:
 
     def __init__(self, rng, old):
         self.rng, self.old, self.words, self.masked = rng, old, 0, False
-        self.batch, self.steps = rng.randint(1, 3), rng.randint(1, 9)
+        self.batch, self.steps = rng.randint(1, 3), rng.randint(1, 14)
+        self.left = self.steps  # behind convolutions that leave fewer
         self.story = []
 
     def chance(self, share):
@@ -85,13 +86,23 @@ class Making:
                                zero_output_for_mask=self.chance(0.4)))
         self.masked = self.masked and sequences
 
-    # -- what keeps the steps
+    # -- frames
 
     def conv(self):
         groups = self.rng.choice([g for g in (1, 1, 2, 3) if self.width() % g == 0])
-        self.add(layers.Conv1D(groups * self.rng.randint(1, 5), self.rng.randint(1, 4), groups=groups,
-                               padding=self.rng.choice(["causal", "same"]), use_bias=self.chance(0.8),
-                               dilation_rate=self.rng.randint(1, 3), activation=self.rng.choice(FRAME_ACTS)))
+        kernel, dilation, stride = self.rng.randint(1, 4), self.rng.randint(1, 3), 1
+        padding = self.rng.choice(["causal", "same"])
+        if not self.masked and self.chance(0.6):
+            stride = self.rng.randint(1, 3)
+            dilation = 1 if stride > 1 else dilation  # Keras takes one of both
+            fits = dilation * (kernel - 1) < self.left
+            padding = self.rng.choice(["valid", "causal"] if fits else ["causal"])
+            padding = "same" if kernel == 1 and self.chance(0.3) else padding
+            lost = dilation * (kernel - 1) if padding == "valid" else 0
+            self.left = (self.left - lost - 1) // stride + 1
+        self.add(layers.Conv1D(groups * self.rng.randint(1, 5), kernel, groups=groups, padding=padding,
+                               strides=stride, use_bias=self.chance(0.8), dilation_rate=dilation,
+                               activation=self.rng.choice(FRAME_ACTS)))
         self.masked = False
 
     def dense(self):
@@ -117,8 +128,8 @@ class Making:
         self.add(inner)
 
     def frames(self):
-        choice = self.rng.randint(0, 7)
-        if choice == 0:
+        choice = self.rng.randint(-1, 7)
+        if choice <= 0:
             self.conv()
         elif choice == 1:
             self.add(self.dense())

@@ -121,8 +121,16 @@ MODELS = {
     "state as output": (lambda: functional(state_output), "output 2 of 'cell'"),
     "initial state": (lambda: functional(given_state), "'cell'", "initial"),
     "stacked cells": (lambda: functional(stacked), "StackedRNNCells"),
-    "Conv1D valid": (lambda: chain(layers.Conv1D(3, 2)), "Conv1D", "valid", "causal"),
-    "Conv1D strides": (lambda: chain(layers.Conv1D(3, 2, strides=2, padding="same")), "strides 2"),
+    "Conv1D valid with a mask": (lambda: masked(layers.Conv1D(3, 2)), "Conv1D", "fewer steps than the mask"),
+    "Conv1D strides with a mask": (lambda: masked(layers.Conv1D(3, 1, strides=2)), "fewer steps than the mask"),
+    "Conv1D same strides": (lambda: chain(layers.Conv1D(3, 2, strides=2, padding="same")), "strides 2",
+                            "number of steps"),
+    "two convolutions": (lambda: functional(lambda x: layers.Add(name="sum")(
+        [layers.Conv1D(3, 2)(x), layers.Conv1D(3, 2)(x)])), "'sum'", "different numbers of steps"),
+    "sum of two convolutions": (lambda: functional(lambda x: layers.Conv1D(3, 2)(x) + layers.Conv1D(3, 2)(x)),
+                                "different numbers of steps"),
+    "convolution and input": (lambda: functional(lambda x: layers.Multiply(name="product")(
+        [x, layers.Conv1D(4, 2, strides=2)(x)]), (None, 4)), "'product'", "different numbers of steps"),
     "Conv1D channels_first": (lambda: chain(layers.Conv1D(3, 1, data_format="channels_first")),
                               "channels_first"),
     "pooling channels_first": (lambda: chain(layers.GlobalMaxPooling1D(data_format="channels_first")),

@@ -163,6 +163,24 @@ def later_seeds():
 
 
     yield "loop", loop_seed()
+    yield "stride", stride_seed()
+
+
+def stride_seed():
+    """Fewer steps come out of the convolution, and what is behind it asks how many."""
+    n = helper.make_node
+    return model(
+        [n("Transpose", ["x"], ["xt"], perm=[2, 0, 1]), n("Transpose", ["xt"], ["back"], perm=[1, 2, 0]),
+         n("Conv", ["back", "k", "kb"], ["d"], pads=[1, 0], strides=[2], auto_pad="NOTSET"),
+         n("Conv", ["back", "k", "kb"], ["e"], pads=[1, 0], strides=[2]),
+         n("Relu", ["d"], ["r"]), n("Add", ["d", "r"], ["sum"]),
+         n("Transpose", ["sum"], ["st"], perm=[2, 0, 1]),
+         n("GRU", ["st", "W", "R", "B", ""], ["Y"], hidden_size=H),
+         n("Shape", ["st"], ["sizes"]), n("Slice", ["sizes", "zero", "two"], ["tb"]),
+         n("Concat", ["tb", "rest"], ["to"], axis=0), n("Reshape", ["Y", "to"], ["y"])],
+        [tensor("k", numbers(I, I, 3)), tensor("kb", numbers(I)), ints("zero", 0), ints("two", 2),
+         ints("rest", -1), ints("as_exported", 0, 0, -1)] + weights(3, 1), ["b", I, "t"],
+        inputs=(helper.make_tensor_value_info("lengths", TensorProto.INT32, ["b"]),))
 
 
 def loop_seed():

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Random ONNX models against ONNX Runtime on the same file: recurrent nodes with every option that both
-take, cells written out operator by operator, and chains of convolutions inside a frame or over time.
+take, cells written out operator by operator, and chains of convolutions inside a frame or over time, there
+with strides and less padding too, and with a recurrent node behind them.
 Recurrent nodes are also compared with a float64 program here: the error must be at ONNX Runtime's level.
 
     onnx_random.py [CONFIGURATIONS [SEED]]
@@ -284,6 +285,40 @@ def check_written_out(name, rng, totals):
 
 # ---- convolutions ----------------------------------------------------------------
 
+def recurrent_tail(rng, nodes, tensors, at, c):
+    """From [batch][c][steps], what a model does behind its convolutions: y is [batch][steps or 1][…]."""
+    floats = lambda *size: (rng.standard_normal(size) * 0.4).astype(np.float32)
+    op, h = str(rng.choice(list(GATES))), int(rng.integers(1, 9))
+    d = int(rng.integers(1, 3))
+    end = str(rng.choice(["none", "steps", "shaped", "states", "last", "mean"]))
+    if end == "none":
+        nodes.append(node("Transpose", [at], ["y"], perm=[0, 2, 1]))
+        return ""
+    nodes += [node("Transpose", [at], ["tb"], perm=[2, 0, 1]),
+              node(op, ["tb", "W", "R", "B"], ["Y", "Yh"], hidden_size=h,
+                   direction="bidirectional" if d == 2 else str(rng.choice(["forward", "reverse"])))]
+    tensors += [constant("W", floats(d, GATES[op] * h, c)), constant("R", floats(d, GATES[op] * h, h)),
+                constant("B", floats(d, 2 * GATES[op] * h))]
+    if end == "states":
+        nodes.append(node("Transpose", ["Yh"], ["y"], perm=[1, 0, 2]))
+        return f" {op} {d} {end}"
+    tensors += [constant("rest", np.array([-1], np.int64)), constant("as_is", np.array([0, 0, -1], np.int64)),
+                constant("zeroth", np.array([0], np.int64)), constant("two", np.array([2], np.int64))]
+    shape = "as_is"
+    if end == "shaped": # the number of steps, asked for behind the convolutions
+        nodes += [node("Shape", ["tb"], ["sizes"]), node("Slice", ["sizes", "zeroth", "two"], ["tb_sizes"]),
+                  node("Concat", ["tb_sizes", "rest"], ["to"], axis=0)]
+        shape = "to"
+    nodes += [node("Transpose", ["Y"], ["Yt"], perm=[0, 2, 1, 3]), node("Reshape", ["Yt", shape], ["seq"]),
+              node("Transpose", ["seq"], ["all"], perm=[1, 0, 2])]
+    if end == "last":
+        nodes.append(node("Gather", ["all", "rest"], ["y"], axis=1))
+    else:
+        nodes.append(node("ReduceMean", ["all"], ["y"], axes=[1]) if end == "mean"
+                     else node("Identity", ["all"], ["y"]))
+    return f" {op} {d} {end}"
+
+
 def conv_chain(rng):
     """Pad, Conv, magnitude, activation, again and again: (model, shape of a frame, over time, text)."""
     in_time = rng.random() < 0.4
@@ -297,11 +332,15 @@ def conv_chain(rng):
         reach = dilation * (kernel - 1)
         attributes = {"dilations": [dilation], "group": groups}
         mode = str(rng.choice(["none", "own", "constant", "reflect", "edge", "SAME_UPPER", "SAME_LOWER"]))
-        if in_time:
+        fewer = in_time and rng.random() < 0.6
+        if in_time and not fewer:
             stride = 1
             mode = "constant" if mode == "none" else mode
+        if fewer and stride > 1 and kernel > 1 and mode.startswith("SAME"):
+            mode = "own" # depends on the number of steps: refused
         before = int(rng.integers(0, reach + 1)) if in_time else int(rng.integers(0, 4))
         after = reach - before if in_time else int(rng.integers(0, 4))
+        after = int(rng.integers(0, after + 1)) if fewer else after
         if mode == "reflect" and (max(before, after) >= length or in_time):
             mode = "constant" # as long as a run may be shorter than the padding
         if mode in ("constant", "reflect", "edge"):
@@ -319,7 +358,7 @@ def conv_chain(rng):
         if mode == "none":
             before = after = 0
         same = mode.startswith("SAME")
-        if not in_time and not same and length + before + after < reach + 1:
+        if not same and length + before + after < reach + 1:
             break
         attributes["strides"] = [stride]
         tensors.append(constant(f"w{k}", floats(out, c // groups, kernel)))
@@ -328,8 +367,7 @@ def conv_chain(rng):
             tensors.append(constant(f"b{k}", floats(out)))
         nodes.append(node("Conv", [at, f"w{k}"] + [f"b{k}"] * bias, [f"conv{k}"], **attributes))
         at = f"conv{k}"
-        if not in_time:
-            length = -(-length // stride) if same else (length + before + after - reach - 1) // stride + 1
+        length = -(-length // stride) if same else (length + before + after - reach - 1) // stride + 1
         text += f" conv {c}->{out} k{kernel}s{stride}d{dilation}g{groups} {mode} {before}+{after}"
         c = out
         if c % 2 == 0 and rng.random() < 0.4:
@@ -349,10 +387,12 @@ def conv_chain(rng):
             at, text = f"act{k}", text + " " + act
     if not nodes or nodes[-1].op_type == "Pad":
         return None
-    nodes.append(node("Identity" if in_time or rng.random() < 0.5 else "Transpose", [at], ["y"]))
-    if nodes[-1].op_type == "Transpose":
-        nodes[-1].attribute.append(helper.make_attribute("perm", [0, 2, 1]))
-    size = ["b", shape[0], "t" if in_time else shape[1]]
+    if in_time:
+        text += recurrent_tail(rng, nodes, tensors, at, c)
+    else:
+        nodes.append(node("Identity", [at], ["y"]) if rng.random() < 0.5
+                     else node("Transpose", [at], ["y"], perm=[0, 2, 1]))
+    size = ["b", shape[0], "t" if in_time and rng.random() < 0.7 else shape[1]]
     return model_of(nodes, tensors, [("x", TensorProto.FLOAT, size)], ["y"], 17), shape, in_time, text
 
 
@@ -366,7 +406,6 @@ def check_convs(name, rng, totals):
     frames = x.transpose(0, 2, 1) if in_time else x.reshape(1, 3, -1)
     spec = None if in_time else '{"input": {"size": %d}}' % (shape[0] * shape[1])
     ours = run_lstmrun(model, np.ascontiguousarray(frames), spec)
-    wanted = wanted.transpose(0, 2, 1) if in_time else wanted
     error = float(np.max(np.abs(ours.reshape(-1) - wanted.reshape(-1))))
     limit = 2e-5 * max(1, float(np.max(np.abs(wanted))))
     assert error <= limit, f"{name}: differs by {error:.3g}: {'time' if in_time else 'frame'} {shape}{text}"
