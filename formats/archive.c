@@ -17,7 +17,8 @@ struct archive {
     zip_t *zip;
     size_t n_entries;
     uint64_t n_bytes; /* of the archive */
-    uint64_t unpacked; /* so far */
+    uint64_t together; /* bytes that may be unpacked … */
+    uint64_t unpacked; /* … and have been so far */
 };
 
 struct answer {
@@ -25,9 +26,7 @@ struct answer {
     size_t n_text;
 };
 
-static bool refuse(const struct answer *answer, const char *format, ...) __attribute__((format(printf, 2,
-                                                                                               3)));
-
+__attribute__((format(printf, 2, 3)))
 static bool refuse(const struct answer *answer, const char *format, ...)
 {
     va_list args;
@@ -54,25 +53,32 @@ static zip_t *open_zip(const uint8_t *bytes, size_t n_bytes, const struct answer
     return zip;
 }
 
-bool archive_open(const uint8_t *bytes, size_t n_bytes, struct archive **out, char *error, size_t n_error)
+uint64_t archive_reach(size_t n_bytes)
+{
+    return 4 * (uint64_t)n_bytes + ARCHIVE_SPARE;
+}
+
+bool archive_open(const uint8_t *bytes, size_t n_bytes, const struct archive_limits *limits,
+                  struct archive **out, char *error, size_t n_error)
 {
     const struct answer answer = {error, n_error};
+    const size_t most = limits ? limits->entries : ARCHIVE_MAX_ENTRIES;
     struct archive *archive = calloc(1, sizeof *archive);
     zip_int64_t n;
     *out = NULL;
     if (!archive)
         return refuse(&answer, "out of memory");
     archive->n_bytes = n_bytes;
+    archive->together = limits ? limits->together : archive_reach(n_bytes);
     archive->zip = open_zip(bytes, n_bytes, &answer);
     if (!archive->zip) {
         archive_close(archive);
         return false;
     }
     n = zip_get_num_entries(archive->zip, 0);
-    if (n < 0 || n > ARCHIVE_MAX_ENTRIES) {
+    if (n < 0 || (uint64_t)n > most) {
         archive_close(archive);
-        return refuse(&answer, "the zip archive has %lld entries, at most %d are read", (long long)n,
-                      ARCHIVE_MAX_ENTRIES);
+        return refuse(&answer, "the zip archive has %lld entries, at most %zu are read", (long long)n, most);
     }
     archive->n_entries = (size_t)n;
     *out = archive;
@@ -104,12 +110,18 @@ bool archive_find(const struct archive *archive, const char *name, size_t *index
     return index >= 0;
 }
 
+uint64_t archive_size(const struct archive *archive, size_t index)
+{
+    zip_stat_t stat;
+    zip_stat_init(&stat);
+    return zip_stat_index(archive->zip, index, 0, &stat) == 0 && stat.valid & ZIP_STAT_SIZE ? stat.size : 0;
+}
+
 /* Whether the entry's declared sizes can be true and are within bounds. */
 static bool check_sizes(const struct archive *archive, const char *name, const zip_stat_t *stat,
                         const struct answer *answer)
 {
     zip_uint64_t needed = ZIP_STAT_SIZE | ZIP_STAT_COMP_SIZE | ZIP_STAT_COMP_METHOD;
-    uint64_t most = 4 * archive->n_bytes + ARCHIVE_SPARE;
     bool stored = stat->comp_method == ZIP_CM_STORE;
     if ((stat->valid & needed) != needed)
         return refuse(answer, "entry '%.100s': the zip archive does not say its size", name);
@@ -119,15 +131,15 @@ static bool check_sizes(const struct archive *archive, const char *name, const z
         return refuse(answer, "entry '%.100s': zip method %u, expected stored (0) or deflated (8)", name,
                       stat->comp_method);
     if (stat->comp_size > archive->n_bytes)
-        return refuse(answer, "entry '%.100s': %llu packed bytes in an archive of %llu", name,
+        return refuse(answer, "entry '%.100s': %llu packed bytes, but the file has only %llu", name,
                       (unsigned long long)stat->comp_size, (unsigned long long)archive->n_bytes);
     if (stat->size > stat->comp_size * (stored ? 1 : DEFLATE_RATIO))
         return refuse(answer, "entry '%.100s': %llu bytes cannot come from %llu packed ones", name,
                       (unsigned long long)stat->size, (unsigned long long)stat->comp_size);
-    if (stat->size > most || archive->unpacked + stat->size > most)
+    if (stat->size > archive->together - archive->unpacked)
         return refuse(answer, "entry '%.100s' of %llu bytes: unpacked the archive would take more than %llu, "
-                              "which is four times its size and 64 MiB", name, (unsigned long long)stat->size,
-                      (unsigned long long)most);
+                              "the most for a file of its size", name, (unsigned long long)stat->size,
+                      (unsigned long long)archive->together);
     return true;
 }
 
@@ -185,7 +197,7 @@ bool archive_recognise(const uint8_t *bytes, size_t n_bytes, bool (*accept)(cons
     char error[1];
     bool good;
     if (n_bytes < 4 || memcmp(bytes, "PK\3\4", 4) != 0 ||
-        !archive_open(bytes, n_bytes, &archive, error, sizeof error))
+        !archive_open(bytes, n_bytes, NULL, &archive, error, sizeof error))
         return false;
     good = accept(archive);
     archive_close(archive);

@@ -515,7 +515,7 @@ Test(import_torch, entries_that_lie_about_themselves)
     static const struct lie lies[] = {
         {16, 4, 0x11, "'archive/data/0': damaged"},                       /* CRC */
         {24, 4, 0x7e, "'archive/data/0'"},                                /* size */
-        {20, 4, 0x7e, "'archive/data/0': 2122219134 packed bytes in an archive"}, /* packed size */
+        {20, 4, 0x7e, "'archive/data/0': 2122219134 packed bytes, but the file has only"}, /* packed size */
         {10, 1, 9, "'archive/data/0': zip method 9"},
         {42, 4, 0x7e, "'archive/data/0'"},                                /* place of the data */
     };

@@ -6,19 +6,12 @@
 #ifndef LSTMRUN_FORMATS_KERAS_ARCHIVE_H
 #define LSTMRUN_FORMATS_KERAS_ARCHIVE_H
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "formats/archive.h"
 
 enum { KERAS_ARCHIVE_MESSAGE = 300 };
 
-struct keras_member {
-    uint8_t *bytes; /* malloc'd; NULL: not there */
-    size_t n_bytes;
-};
-
 struct keras_archive {
-    struct keras_member config, metadata, weights;
+    struct archive_bytes config, metadata, weights; /* bytes NULL: not there */
 };
 
 /* Whether it is a zip with a member config.json and weights of Keras's. */

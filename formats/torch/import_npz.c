@@ -140,7 +140,7 @@ static bool import_with_spec(const struct import_source *source, const json_t *s
     struct named_tensors tensors = {.tensors = NULL};
     struct archive *archive;
     bool good;
-    if (!archive_open(source->bytes, source->n_bytes, &archive, error->text, sizeof error->text))
+    if (!archive_open(source->bytes, source->n_bytes, NULL, &archive, error->text, sizeof error->text))
         return false;
     good = read_arrays(archive, &tensors, error) && torch_import(source, &tensors, spec, builder, error);
     named_tensors_free(&tensors);

@@ -136,7 +136,7 @@ static bool check_byte_order(struct torch_file *file, struct import_error *error
 static bool open_zip(struct torch_file *file, struct import_error *error)
 {
     size_t index = 0, unused;
-    if (!archive_open(file->bytes, file->n_bytes, &file->archive, error->text, sizeof error->text))
+    if (!archive_open(file->bytes, file->n_bytes, NULL, &file->archive, error->text, sizeof error->text))
         return false;
     file->unpacked = calloc(archive_count(file->archive) + 1, sizeof *file->unpacked);
     if (!file->unpacked)

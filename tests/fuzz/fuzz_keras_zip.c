@@ -7,7 +7,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static void check_member(const struct keras_member *member, size_t size)
+static void check_member(const struct archive_bytes *member, size_t size)
 {
     size_t sum = 0;
     import_demand(member->n_bytes <= 4 * size + ((size_t)64 << 20), "more than the limit");
