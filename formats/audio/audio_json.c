@@ -132,6 +132,19 @@ void audio_file_close(struct audio_file *file)
     file->root = NULL;
 }
 
+bool audio_import(const struct import_source *source, struct model_builder *builder,
+                  struct import_error *error,
+                  bool (*build)(const struct audio_file *file, struct model_builder *builder))
+{
+    struct audio_file file;
+    bool good;
+    if (!audio_file_open(&file, source, error))
+        return false;
+    good = build(&file, builder);
+    audio_file_close(&file);
+    return good;
+}
+
 /* ---- members ------------------------------------------------------------- */
 
 /* What stands between the place of an object and the name of a member. */

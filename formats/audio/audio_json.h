@@ -25,6 +25,11 @@ bool audio_json_has_key(const uint8_t *bytes, size_t n_bytes, const char *key, b
 bool audio_file_open(struct audio_file *file, const struct import_source *source, struct import_error *error);
 void audio_file_close(struct audio_file *file);
 
+/* The import of a file that `build` makes a model of. */
+bool audio_import(const struct import_source *source, struct model_builder *builder,
+                  struct import_error *error,
+                  bool (*build)(const struct audio_file *file, struct model_builder *builder));
+
 /* All below return false (or NULL) after a failure, with a sentence in file->error. `place`
  * is that of `object`, "" for the file itself; "layers[2]" and the like else. */
 

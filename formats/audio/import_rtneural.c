@@ -516,13 +516,7 @@ static bool build(const struct audio_file *file, struct model_builder *builder)
 static bool import(const struct import_source *source, struct model_builder *builder,
                    struct import_error *error)
 {
-    struct audio_file file;
-    bool good;
-    if (!audio_file_open(&file, source, error))
-        return false;
-    good = build(&file, builder);
-    audio_file_close(&file);
-    return good;
+    return audio_import(source, builder, error, build);
 }
 
 const struct importer importer_rtneural = {
