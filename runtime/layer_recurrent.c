@@ -286,6 +286,19 @@ struct simd_matrix recurrent_part(const struct recurrent_op *op, const float *w,
                                 over_x ? op->n_x : op->n_r};
 }
 
+bool recurrent_pack(struct plan_builder *builder, const struct plan_op *plan_op,
+                    const struct recurrent_pack *pack)
+{
+    const struct recurrent_op *op = &plan_op->u.recurrent;
+    const struct recurrent_tensors tensors = recurrent_tensors_of(plan_op, pack->direction);
+    const float *bias = tensors.bias ? tensors.bias + pack->first : NULL;
+    struct simd_matrix x = recurrent_part(op, tensors.w, pack->first, pack->x_rows, true);
+    struct simd_matrix h = recurrent_part(op, tensors.w, pack->first, pack->h_rows, false);
+    x.columns_each = h.columns_each = pack->gates;
+    return plan_pack(builder, &x, pack->widest, bias, true, pack->x) &&
+           plan_pack(builder, &h, pack->widest, pack->bias_h, pack->bias_h, pack->h);
+}
+
 void recurrent_hoist_room(struct lstm_plan *plan, const struct packed_matrix *x)
 {
     if (x->panels.columns > plan->hoist_columns)

@@ -100,6 +100,19 @@ struct recurrent_tensors recurrent_tensors_of(const struct plan_op *op, uint32_t
 struct simd_matrix recurrent_part(const struct recurrent_op *op, const float *w, size_t first,
                                   size_t n, bool over_x);
 
+/* Rows of a direction's w that are packed together, as its parts over x and over h. */
+struct recurrent_pack {
+    uint32_t direction, widest;
+    size_t first, x_rows, h_rows; /* both from row `first` on … */
+    size_t gates;                 /* … and of so many gates the rows of each unit side by side */
+    const float *bias_h;          /* added to the part over h; NULL: nothing */
+    struct packed_matrix *x, *h;
+};
+
+/* The file's bias goes to the part over x. False: out of memory. */
+bool recurrent_pack(struct plan_builder *builder, const struct plan_op *op,
+                    const struct recurrent_pack *pack);
+
 /* Activations are those of the textbook's cell in each direction. */
 bool recurrent_standard_acts(const struct layer *layer);
 

@@ -32,12 +32,10 @@ static bool build_direction(struct plan_builder *builder, struct plan_op *plan_o
     const uint32_t widest = builder->plan->gemm->widest;
     const size_t all = (size_t)op->gates * op->hidden;
     const size_t together = op->gates == 3 ? 2 * (size_t)op->hidden : all;
-    const struct simd_matrix x = recurrent_part(op, tensors.w, 0, all, true);
-    const struct simd_matrix h = recurrent_part(op, tensors.w, 0, together, false);
+    const struct recurrent_pack pack = {.direction = d, .widest = widest, .x_rows = all, .h_rows = together,
+                                        .gates = 1, .x = &out->x, .h = &out->h};
     const bool peephole = op->gates == 4 && tensors.peephole;
-    if (!plan_pack(builder, &x, widest, tensors.bias, true, &out->x) ||
-        !plan_pack(builder, &h, widest, NULL, false, &out->h) ||
-        !recurrent_pack_projection(builder, plan_op, d))
+    if (!recurrent_pack(builder, plan_op, &pack) || !recurrent_pack_projection(builder, plan_op, d))
         return false;
     if (op->gates != 3)
         return plan_copy(builder, peephole ? tensors.peephole : NULL, 3 * (size_t)op->hidden,

@@ -40,14 +40,13 @@ static bool build_gate(struct plan_builder *builder, struct plan_op *plan_op, ui
 {
     struct recurrent_op *op = &plan_op->u.recurrent;
     struct recurrent_weights *out = &op->direction[d];
-    const struct recurrent_tensors tensors = recurrent_tensors_of(plan_op, d);
-    const uint32_t widest = builder->plan->gate->widest;
-    const size_t n = op->hidden, first = gate * n;
-    const struct simd_matrix x = recurrent_part(op, tensors.w, first, n, true);
-    const struct simd_matrix h = recurrent_part(op, tensors.w, first, n, false);
-    return plan_pack(builder, &x, widest, tensors.bias ? tensors.bias + first : NULL, true,
-                     gate ? &out->more_x[gate - 1] : &out->x) &&
-           plan_pack(builder, &h, widest, NULL, false, gate ? &out->more_h[gate - 1] : &out->h);
+    const size_t n = op->hidden;
+    const struct recurrent_pack pack = {
+        .direction = d, .widest = builder->plan->gate->widest, .first = gate * n, .x_rows = n, .h_rows = n,
+        .gates = 1, .x = gate ? &out->more_x[gate - 1] : &out->x,
+        .h = gate ? &out->more_h[gate - 1] : &out->h,
+    };
+    return recurrent_pack(builder, plan_op, &pack);
 }
 
 static lstm_status build(struct plan_builder *builder, struct plan_op *plan_op, lstm_error *error)

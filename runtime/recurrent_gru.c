@@ -31,16 +31,14 @@ static bool build_direction(struct plan_builder *builder, struct plan_op *plan_o
 {
     struct recurrent_op *op = &plan_op->u.recurrent;
     struct recurrent_weights *out = &op->direction[d];
-    const struct recurrent_tensors tensors = recurrent_tensors_of(plan_op, d);
-    const uint32_t widest = builder->plan->gru->widest;
-    struct simd_matrix x = recurrent_part(op, tensors.w, 0, op->hidden, true);
-    struct simd_matrix h = recurrent_part(op, tensors.w, 0, op->hidden, false);
-    x.columns_each = h.columns_each = 3;
-    float *bias = calloc(3 * (size_t)op->hidden, sizeof *bias);
-    if (bias && tensors.peephole)
-        memcpy(bias + 2 * (size_t)op->hidden, tensors.peephole, op->hidden * sizeof *bias);
-    const bool done = bias && plan_pack(builder, &x, widest, tensors.bias, true, &out->x) &&
-                      plan_pack(builder, &h, widest, bias, true, &out->h);
+    const float *of_candidate = recurrent_tensors_of(plan_op, d).peephole;
+    const size_t n = op->hidden;
+    float *bias = calloc(3 * n, sizeof *bias);
+    if (bias && of_candidate)
+        memcpy(bias + 2 * n, of_candidate, n * sizeof *bias);
+    const struct recurrent_pack pack = {.direction = d, .widest = builder->plan->gru->widest, .x_rows = n,
+                                        .h_rows = n, .gates = 3, .bias_h = bias, .x = &out->x, .h = &out->h};
+    const bool done = bias && recurrent_pack(builder, plan_op, &pack);
     free(bias);
     return done;
 }

@@ -33,14 +33,11 @@ static bool build_direction(struct plan_builder *builder, struct plan_op *plan_o
 {
     struct recurrent_op *op = &plan_op->u.recurrent;
     struct recurrent_weights *out = &op->direction[d];
-    const struct recurrent_tensors tensors = recurrent_tensors_of(plan_op, d);
-    const uint32_t widest = builder->plan->lstm->widest;
-    struct simd_matrix x = recurrent_part(op, tensors.w, 0, op->hidden, true);
-    struct simd_matrix h = recurrent_part(op, tensors.w, 0, op->hidden, false);
-    x.columns_each = h.columns_each = 4;
-    return plan_pack(builder, &x, widest, tensors.bias, true, &out->x) &&
-           plan_pack(builder, &h, widest, NULL, false, &out->h) &&
-           recurrent_pack_projection(builder, plan_op, d);
+    const struct recurrent_pack pack = {
+        .direction = d, .widest = builder->plan->lstm->widest, .x_rows = op->hidden, .h_rows = op->hidden,
+        .gates = 4, .x = &out->x, .h = &out->h,
+    };
+    return recurrent_pack(builder, plan_op, &pack) && recurrent_pack_projection(builder, plan_op, d);
 }
 
 static lstm_status build(struct plan_builder *builder, struct plan_op *plan_op, lstm_error *error)
