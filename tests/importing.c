@@ -8,14 +8,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void add_note(void *context, const char *text)
+void importing_note(void *context, const char *text)
 {
     struct imported *out = context;
     size_t used = strlen(out->notes);
     snprintf(out->notes + used, sizeof out->notes - used, "%s\n", text);
 }
 
-static bool finish(struct model_builder *builder, struct imported *out)
+bool importing_finish(struct model_builder *builder, struct imported *out)
 {
     struct format_error error;
     if (!model_finish(builder, &out->bytes, &out->n_bytes, &error)) {
@@ -33,14 +33,14 @@ void import_bytes_of_key(const uint8_t *bytes, size_t n_bytes, const char *spec,
                          struct imported *out)
 {
     struct import_source source = {.path = "test", .bytes = bytes, .n_bytes = n_bytes, .spec = spec,
-                                   .key = key, .n_spec = spec ? strlen(spec) : 0, .note = add_note,
+                                   .key = key, .n_spec = spec ? strlen(spec) : 0, .note = importing_note,
                                    .note_context = out};
     struct model_builder *builder = model_builder_create();
     struct import_error error = {.text = "not recognised"};
     memset(out, 0, sizeof *out);
     for (const struct importer *const *row = importers; builder && *row; row++) {
         if ((*row)->recognise(bytes, n_bytes)) {
-            out->good = (*row)->import(&source, builder, &error) && finish(builder, out);
+            out->good = (*row)->import(&source, builder, &error) && importing_finish(builder, out);
             break;
         }
     }

@@ -21,6 +21,12 @@ struct imported {
 void import_bytes(const uint8_t *bytes, size_t n_bytes, const char *spec, struct imported *out);
 void import_bytes_of_key(const uint8_t *bytes, size_t n_bytes, const char *spec, const char *key,
                          struct imported *out);
+
+/* For imports by another way: the `note` of a source whose note_context is a struct imported, and
+ * the end, from what the importer has built to `view`. */
+void importing_note(void *context, const char *text);
+bool importing_finish(struct model_builder *builder, struct imported *out);
+
 void imported_free(struct imported *imported);
 
 #endif

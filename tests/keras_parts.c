@@ -128,31 +128,10 @@ bool keras_parts_list(const char *list, size_t n_list, struct hdf5_file *out, ch
     return good;
 }
 
-static void add_note(void *context, const char *text)
-{
-    struct imported *out = context;
-    size_t used = strlen(out->notes);
-    snprintf(out->notes + used, sizeof out->notes - used, "%s\n", text);
-}
-
-static bool finish(struct model_builder *builder, struct imported *out)
-{
-    struct format_error error;
-    if (!model_finish(builder, &out->bytes, &out->n_bytes, &error)) {
-        snprintf(out->error, sizeof out->error, "finish: F%u: %s", error.rule, error.text);
-        return false;
-    }
-    if (!model_read(out->bytes, out->n_bytes, &out->view, &error)) {
-        snprintf(out->error, sizeof out->error, "read: F%u: %s", error.rule, error.text);
-        return false;
-    }
-    return true;
-}
-
 static bool build(const struct hdf5_file *file, const char *config, size_t n_config, const char *version,
                   struct imported *out)
 {
-    struct import_source source = {.path = "test", .note = add_note, .note_context = out};
+    struct import_source source = {.path = "test", .note = importing_note, .note_context = out};
     struct import_error error = {.text = ""};
     struct keras_parts parts = {.version = version, .weights = file, .in_order = true};
     struct model_builder *builder = model_builder_create();
@@ -165,7 +144,7 @@ static bool build(const struct hdf5_file *file, const char *config, size_t n_con
     good = builder && parts.model && keras_build(&source, &parts, builder, &value, &error);
     if (!good && parts.model)
         snprintf(out->error, sizeof out->error, "%s", builder ? error.text : "out of memory");
-    good = good && finish(builder, out);
+    good = good && importing_finish(builder, out);
     json_decref(parts.model);
     model_builder_destroy(builder);
     return good;

@@ -9,38 +9,10 @@
 
 #include "tests/random_model.h"
 
-static struct model_layer_spec spec_over(struct model_builder *builder, uint32_t type, uint32_t input)
-{
-    struct model_value in;
-    if (!model_builder_value(builder, input, &in)) {
-        fprintf(stderr, "random_conv: no value %u\n", input);
-        abort();
-    }
-    struct model_layer_spec spec = {.type = type, .n_inputs = 1, .inputs = {input}, .rank = in.rank,
-                                    .once = in.once};
-    memcpy(spec.dims, in.dims, sizeof spec.dims);
-    return spec;
-}
-
-static uint32_t random_tensor(struct model_builder *builder, struct rng *rng, uint32_t rank,
-                              const uint32_t *dims, float limit)
-{
-    size_t n = 1;
-    for (uint32_t d = 0; d < rank; d++)
-        n *= dims[d];
-    float *data = malloc(n * sizeof *data);
-    if (!data)
-        abort();
-    rng_fill(rng, limit, data, n);
-    uint32_t tensor = model_add_tensor(builder, NULL, rank, dims, data);
-    free(data);
-    return tensor;
-}
-
 uint32_t build_conv(struct model_builder *builder, struct rng *rng, uint32_t input, uint32_t type,
                     const struct conv_spec *conv)
 {
-    struct model_layer_spec spec = spec_over(builder, type, input);
+    struct model_layer_spec spec = random_same_shape(builder, type, input);
     uint32_t *channels = &spec.dims[spec.rank - 1];
     uint32_t groups = conv->groups ? conv->groups : 1, each = *channels / groups;
     float limit = 1 / sqrtf((float)(each * conv->taps)), alpha, beta;
@@ -62,14 +34,14 @@ uint32_t build_conv(struct model_builder *builder, struct rng *rng, uint32_t inp
 
 uint32_t build_magnitude(struct model_builder *builder, uint32_t input)
 {
-    struct model_layer_spec spec = spec_over(builder, MODEL_MAGNITUDE, input);
+    struct model_layer_spec spec = random_same_shape(builder, MODEL_MAGNITUDE, input);
     spec.dims[spec.rank - 1] /= 2;
     return model_add_layer(builder, &spec);
 }
 
 uint32_t build_transpose(struct model_builder *builder, uint32_t input, const uint32_t *axes)
 {
-    struct model_layer_spec spec = spec_over(builder, MODEL_TRANSPOSE, input);
+    struct model_layer_spec spec = random_same_shape(builder, MODEL_TRANSPOSE, input);
     uint32_t dims[MODEL_MAX_RANK];
     memcpy(dims, spec.dims, sizeof dims);
     for (uint32_t i = 0; i < spec.rank; i++) {
@@ -81,13 +53,13 @@ uint32_t build_transpose(struct model_builder *builder, uint32_t input, const ui
 
 uint32_t build_delay(struct model_builder *builder, uint32_t input, uint32_t steps)
 {
-    struct model_layer_spec spec = spec_over(builder, MODEL_DELAY, input);
+    struct model_layer_spec spec = random_same_shape(builder, MODEL_DELAY, input);
     spec.params[0] = steps;
     return model_add_layer(builder, &spec);
 }
 
 uint32_t build_reverse(struct model_builder *builder, uint32_t input)
 {
-    struct model_layer_spec spec = spec_over(builder, MODEL_REVERSE, input);
+    struct model_layer_spec spec = random_same_shape(builder, MODEL_REVERSE, input);
     return model_add_layer(builder, &spec);
 }

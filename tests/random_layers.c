@@ -20,8 +20,8 @@ static struct model_value value_of(struct model_builder *builder, uint32_t value
     return out;
 }
 
-static uint32_t add_tensor(struct model_builder *builder, struct rng *rng, uint32_t rank,
-                           const uint32_t *dims, float limit)
+uint32_t random_tensor(struct model_builder *builder, struct rng *rng, uint32_t rank, const uint32_t *dims,
+                       float limit)
 {
     size_t n = 1;
     for (uint32_t d = 0; d < rank; d++)
@@ -37,12 +37,10 @@ static uint32_t add_tensor(struct model_builder *builder, struct rng *rng, uint3
 
 static uint32_t add_vector(struct model_builder *builder, struct rng *rng, uint32_t n, float limit)
 {
-    return add_tensor(builder, rng, 1, (uint32_t[]){n}, limit);
+    return random_tensor(builder, rng, 1, (uint32_t[]){n}, limit);
 }
 
-/* A layer with one input whose output has the input's shape. */
-static struct model_layer_spec same_shape(struct model_builder *builder, uint32_t type,
-                                          uint32_t input)
+struct model_layer_spec random_same_shape(struct model_builder *builder, uint32_t type, uint32_t input)
 {
     struct model_value in = value_of(builder, input);
     struct model_layer_spec spec = {.type = type, .n_inputs = 1, .inputs = {input},
@@ -90,15 +88,15 @@ static void add_rnn_tensors(struct model_builder *builder, struct rng *rng,
     float limit = 1 / sqrtf((float)hidden) * (rnn->own_acts ? 0.5f : 1.0f);
     for (uint32_t s = 0; s < MODEL_RNN_SLOTS; s++)
         slots[s] = MODEL_NONE;
-    slots[MODEL_SLOT_W] = add_tensor(builder, rng, 3, (uint32_t[]){gates, hidden, n_h + n_x}, limit);
+    slots[MODEL_SLOT_W] = random_tensor(builder, rng, 3, (uint32_t[]){gates, hidden, n_h + n_x}, limit);
     if (rnn->bias)
-        slots[MODEL_SLOT_BIAS] = add_tensor(builder, rng, 2, (uint32_t[]){gates, hidden}, limit);
+        slots[MODEL_SLOT_BIAS] = random_tensor(builder, rng, 2, (uint32_t[]){gates, hidden}, limit);
     if (rnn->peepholes)
-        slots[MODEL_SLOT_PEEPHOLE] = add_tensor(builder, rng, 2, (uint32_t[]){3, hidden}, limit);
+        slots[MODEL_SLOT_PEEPHOLE] = random_tensor(builder, rng, 2, (uint32_t[]){3, hidden}, limit);
     if (rnn->reset_after && rnn->bias)
-        slots[MODEL_SLOT_PEEPHOLE] = add_tensor(builder, rng, 2, (uint32_t[]){1, hidden}, limit);
+        slots[MODEL_SLOT_PEEPHOLE] = random_tensor(builder, rng, 2, (uint32_t[]){1, hidden}, limit);
     if (rnn->projection)
-        slots[MODEL_SLOT_PROJECTION] = add_tensor(builder, rng, 2, (uint32_t[]){n_h, hidden}, limit);
+        slots[MODEL_SLOT_PROJECTION] = random_tensor(builder, rng, 2, (uint32_t[]){n_h, hidden}, limit);
     if (rnn->initial)
         slots[MODEL_SLOT_H0] = add_vector(builder, rng, n_h, 1);
     if (rnn->initial && rnn->type == MODEL_LSTM)
@@ -144,7 +142,7 @@ void random_act_parameters(struct rng *rng, uint32_t kind, float *alpha, float *
 uint32_t build_dense(struct model_builder *builder, struct rng *rng, uint32_t input, uint32_t n_out,
                      uint32_t activation, bool bias)
 {
-    struct model_layer_spec spec = same_shape(builder, MODEL_DENSE, input);
+    struct model_layer_spec spec = random_same_shape(builder, MODEL_DENSE, input);
     uint32_t n_in = spec.dims[spec.rank - 1];
     float alpha, beta, limit = 1 / sqrtf((float)n_in);
     random_act_parameters(rng, activation, &alpha, &beta);
@@ -153,7 +151,7 @@ uint32_t build_dense(struct model_builder *builder, struct rng *rng, uint32_t in
     spec.params[1] = model_float_bits(alpha);
     spec.params[2] = model_float_bits(beta);
     spec.n_tensors = 2;
-    spec.tensors[0] = add_tensor(builder, rng, 2, (uint32_t[]){n_out, n_in}, limit);
+    spec.tensors[0] = random_tensor(builder, rng, 2, (uint32_t[]){n_out, n_in}, limit);
     spec.tensors[1] = bias ? add_vector(builder, rng, n_out, limit) : MODEL_NONE;
     return model_add_layer(builder, &spec);
 }
@@ -161,7 +159,7 @@ uint32_t build_dense(struct model_builder *builder, struct rng *rng, uint32_t in
 uint32_t build_activation(struct model_builder *builder, uint32_t input, uint32_t activation,
                           float alpha, float beta)
 {
-    struct model_layer_spec spec = same_shape(builder, MODEL_ACTIVATION, input);
+    struct model_layer_spec spec = random_same_shape(builder, MODEL_ACTIVATION, input);
     spec.params[0] = activation;
     spec.params[1] = model_float_bits(alpha);
     spec.params[2] = model_float_bits(beta);
@@ -171,9 +169,9 @@ uint32_t build_activation(struct model_builder *builder, uint32_t input, uint32_
 uint32_t build_embedding(struct model_builder *builder, struct rng *rng, uint32_t input,
                          uint32_t rows, uint32_t width)
 {
-    struct model_layer_spec spec = same_shape(builder, MODEL_EMBEDDING, input);
+    struct model_layer_spec spec = random_same_shape(builder, MODEL_EMBEDDING, input);
     spec.n_tensors = 1;
-    spec.tensors[0] = add_tensor(builder, rng, 2, (uint32_t[]){rows, width}, 1);
+    spec.tensors[0] = random_tensor(builder, rng, 2, (uint32_t[]){rows, width}, 1);
     if (spec.dims[0] == 1)
         spec.dims[0] = width;
     else
@@ -183,13 +181,13 @@ uint32_t build_embedding(struct model_builder *builder, struct rng *rng, uint32_
 
 uint32_t build_softmax(struct model_builder *builder, uint32_t input)
 {
-    struct model_layer_spec spec = same_shape(builder, MODEL_SOFTMAX, input);
+    struct model_layer_spec spec = random_same_shape(builder, MODEL_SOFTMAX, input);
     return model_add_layer(builder, &spec);
 }
 
 uint32_t build_layer_norm(struct model_builder *builder, struct rng *rng, uint32_t input, bool shift)
 {
-    struct model_layer_spec spec = same_shape(builder, MODEL_LAYER_NORM, input);
+    struct model_layer_spec spec = random_same_shape(builder, MODEL_LAYER_NORM, input);
     uint32_t n = spec.dims[spec.rank - 1];
     spec.params[0] = model_float_bits(1e-5f);
     spec.n_tensors = 2;
@@ -200,14 +198,14 @@ uint32_t build_layer_norm(struct model_builder *builder, struct rng *rng, uint32
 
 uint32_t build_l2_norm(struct model_builder *builder, uint32_t input, float epsilon)
 {
-    struct model_layer_spec spec = same_shape(builder, MODEL_L2_NORM, input);
+    struct model_layer_spec spec = random_same_shape(builder, MODEL_L2_NORM, input);
     spec.params[0] = model_float_bits(epsilon);
     return model_add_layer(builder, &spec);
 }
 
 uint32_t build_mask(struct model_builder *builder, uint32_t input, float nothing)
 {
-    struct model_layer_spec spec = same_shape(builder, MODEL_MASK, input);
+    struct model_layer_spec spec = random_same_shape(builder, MODEL_MASK, input);
     spec.rank = 1;
     memcpy(spec.dims, (uint32_t[MODEL_MAX_RANK]){1}, sizeof spec.dims);
     spec.params[0] = model_float_bits(nothing);
@@ -216,7 +214,7 @@ uint32_t build_mask(struct model_builder *builder, uint32_t input, float nothing
 
 uint32_t build_attention(struct model_builder *builder, uint32_t input, uint32_t score)
 {
-    struct model_layer_spec spec = same_shape(builder, MODEL_ATTENTION, input);
+    struct model_layer_spec spec = random_same_shape(builder, MODEL_ATTENTION, input);
     spec.inputs[spec.n_inputs++] = score;
     spec.once = true;
     return model_add_layer(builder, &spec);
@@ -224,7 +222,7 @@ uint32_t build_attention(struct model_builder *builder, uint32_t input, uint32_t
 
 uint32_t build_scale(struct model_builder *builder, struct rng *rng, uint32_t input, uint32_t parts)
 {
-    struct model_layer_spec spec = same_shape(builder, MODEL_SCALE, input);
+    struct model_layer_spec spec = random_same_shape(builder, MODEL_SCALE, input);
     uint32_t n = spec.dims[spec.rank - 1];
     spec.n_tensors = 2;
     spec.tensors[0] = parts & 1 ? add_vector(builder, rng, n, 2) : MODEL_NONE;
@@ -235,7 +233,7 @@ uint32_t build_scale(struct model_builder *builder, struct rng *rng, uint32_t in
 uint32_t build_combine(struct model_builder *builder, uint32_t type, const uint32_t *inputs,
                        uint32_t n_inputs, uint32_t axis)
 {
-    struct model_layer_spec spec = same_shape(builder, type, inputs[0]);
+    struct model_layer_spec spec = random_same_shape(builder, type, inputs[0]);
     spec.n_inputs = n_inputs;
     memcpy(spec.inputs, inputs, n_inputs * sizeof *inputs);
     if (type == MODEL_CONCAT) {
@@ -249,7 +247,7 @@ uint32_t build_combine(struct model_builder *builder, uint32_t type, const uint3
 uint32_t build_slice(struct model_builder *builder, uint32_t input, uint32_t axis, uint32_t start,
                      uint32_t count, uint32_t step)
 {
-    struct model_layer_spec spec = same_shape(builder, MODEL_SLICE, input);
+    struct model_layer_spec spec = random_same_shape(builder, MODEL_SLICE, input);
     memcpy(spec.params, (uint32_t[]){axis, start, count, step}, 4 * sizeof(uint32_t));
     spec.dims[axis] = count;
     return model_add_layer(builder, &spec);
@@ -258,7 +256,7 @@ uint32_t build_slice(struct model_builder *builder, uint32_t input, uint32_t axi
 uint32_t build_reshape(struct model_builder *builder, uint32_t input, uint32_t rank,
                        const uint32_t *dims)
 {
-    struct model_layer_spec spec = same_shape(builder, MODEL_RESHAPE, input);
+    struct model_layer_spec spec = random_same_shape(builder, MODEL_RESHAPE, input);
     spec.rank = rank;
     memset(spec.dims, 0, sizeof spec.dims);
     memcpy(spec.dims, dims, rank * sizeof *dims);
@@ -267,7 +265,7 @@ uint32_t build_reshape(struct model_builder *builder, uint32_t input, uint32_t r
 
 uint32_t build_pooling(struct model_builder *builder, uint32_t input, uint32_t type)
 {
-    struct model_layer_spec spec = same_shape(builder, type, input);
+    struct model_layer_spec spec = random_same_shape(builder, type, input);
     spec.once = true;
     return model_add_layer(builder, &spec);
 }

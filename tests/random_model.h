@@ -54,6 +54,12 @@ uint32_t build_reshape(struct model_builder *builder, uint32_t input, uint32_t r
 /* MODEL_LAST, MODEL_MEAN, MODEL_MAX, MODEL_FIRST */
 uint32_t build_pooling(struct model_builder *builder, uint32_t input, uint32_t type);
 
+/* What the blocks are made of: a tensor of numbers within ±limit, and a layer with one input whose
+ * output has the input's shape. */
+uint32_t random_tensor(struct model_builder *builder, struct rng *rng, uint32_t rank, const uint32_t *dims,
+                       float limit);
+struct model_layer_spec random_same_shape(struct model_builder *builder, uint32_t type, uint32_t input);
+
 /* random_conv.c */
 struct conv_spec {
     uint32_t out, taps;

@@ -10,11 +10,7 @@ exceed 2.
 """
 import json
 import os
-import random
-import statistics
-import subprocess
 import sys
-import tempfile
 
 os.environ.setdefault("KERAS_BACKEND", "torch")
 
@@ -27,10 +23,8 @@ except ImportError as missing:
 
 import lstmrun
 import make_audio_models as made
+import torch_cases
 
-TOOLS = os.path.join(os.environ.get("LSTMRUN_BUILD", "build"), "tools")
-MEDIAN, MOST = 1.1, 2.0
-ROUNDING = 2.0 ** -24  # of the result itself: nobody can be sure to be nearer to the truth
 ITEMS, STEPS = 8, 256
 KERAS_CASES = 24
 KERAS_TOLERANCE = 1e-5
@@ -38,15 +32,15 @@ KERAS_TOLERANCE = 1e-5
 
 def convert(path, *options):
     model = path + ".bin"
-    done = subprocess.run([os.path.join(TOOLS, "lstmconvert"), path, "-o", model, *options],
-                          capture_output=True, text=True)
-    if done.returncode != 0:
-        raise AssertionError("lstmconvert: " + done.stderr.strip())
-    return model, done.stdout
+    return model, torch_cases.convert(path, model, *options)
 
 
 def largest_error(result, truth):
     return float(np.max(np.abs(result - truth))) / max(1.0, float(np.max(np.abs(truth))))
+
+
+def draw(rng, number):
+    return made.FORMATS[number % len(made.FORMATS)](rng)
 
 
 def check(network, folder):
@@ -61,8 +55,7 @@ def check(network, folder):
     ours = np.array(outputs, np.float64)
     assert ours.shape == truth.shape, "shape %s, expected %s" % (ours.shape, truth.shape)
     error = largest_error(ours, truth)
-    assert error < 1e-3, "largest relative error %.3g" % error
-    return error / max(largest_error(single, truth), ROUNDING)
+    return torch_cases.ratio(error, largest_error(single, truth), error)
 
 
 # ---- Keras ---------------------------------------------------------------------------------------------------
@@ -132,37 +125,5 @@ def keras_cases(rng, folder):
     return KERAS_CASES - failed, failed
 
 
-# ---- all -----------------------------------------------------------------------------------------------------
-
-
-def main():
-    cases = int(sys.argv[1]) if len(sys.argv) > 1 else 120
-    seed = int(sys.argv[2]) if len(sys.argv) > 2 else 1
-    rng = random.Random(seed)
-    torch.manual_seed(seed)
-    torch.set_num_threads(1)
-    print("PyTorch %s, %d cases, seed %d" % (torch.__version__, cases, seed))
-    ratios, failed = [], 0
-    with tempfile.TemporaryDirectory() as folder:
-        for number in range(cases):
-            network = made.FORMATS[number % len(made.FORMATS)](rng)
-            try:
-                ratios.append(check(network, folder))
-                assert ratios[-1] <= MOST, "error ratio %.2f to PyTorch's float32" % ratios[-1]
-            except (AssertionError, lstmrun.Error) as problem:
-                failed += 1
-                print("FAILED case %d: %s: %s" % (number, network, problem))
-        good, bad = keras_cases(rng, folder)
-    passed = cases - failed + good
-    failed += bad
-    if ratios:
-        middle = statistics.median(ratios)
-        print("error ratio to PyTorch's float32: median %.3f, largest %.3f" % (middle, max(ratios)))
-        failed += middle > MEDIAN
-        passed += middle <= MEDIAN
-    print("%d passed, %d failed" % (passed, failed))
-    return failed != 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(torch_cases.main(120, 1, draw, check, most=2, also=keras_cases))

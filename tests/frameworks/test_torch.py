@@ -8,11 +8,7 @@ counts as the truth. The ratio (our largest error) / (PyTorch's largest float32 
 median of at most 1.1 and never exceed 2.
 """
 import os
-import random
-import statistics
-import subprocess
 import sys
-import tempfile
 
 try:
     import numpy as np
@@ -24,14 +20,7 @@ except ImportError as missing:
     sys.exit(77)
 
 import lstmrun
-
-TOOLS = os.path.join(os.environ.get("LSTMRUN_BUILD", "build"), "tools")
-MEDIAN, MOST = 1.1, 2.0
-
-# Neither program can be nearer to the truth than the rounding of the result itself: half a unit in the
-# last place of the largest number, 2^-24 of it at the most. A float32 error below that is luck, and
-# dividing by it would measure the luck.
-ROUNDING = 2.0 ** -24
+import torch_cases
 
 # The largest of a few errors is mostly chance, and the steps of one sequence hand theirs on; so many
 # independent sequences and numbers say something about the arithmetic.
@@ -88,15 +77,13 @@ def run_torch(case, net, x, first, dtype):
 def convert(case, net, folder):
     weights, model = os.path.join(folder, "net.safetensors"), os.path.join(folder, "net.bin")
     save_file({"rnn." + name: tensor.contiguous() for name, tensor in net.state_dict().items()}, weights)
-    command = [os.path.join(TOOLS, "lstmconvert"), weights, "-o", model]
+    options = []
     if case.options.get("nonlinearity") == "relu":
         spec = os.path.join(folder, "spec.json")
         with open(spec, "w") as file:
             file.write('{"modules": {"rnn": {"activation": "relu"}}}')
-        command += ["--spec", spec]
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode != 0:
-        raise AssertionError("lstmconvert: " + done.stderr.strip())
+        options = ["--spec", spec]
+    torch_cases.convert(weights, model, *options)
     return lstmrun.Model(model)
 
 
@@ -134,36 +121,8 @@ def check(case, folder):
     for mine, right in zip(ours, truth):
         assert mine.shape == right.shape, "shape %s, expected %s" % (mine.shape, right.shape)
     error = largest_error(ours, truth)
-    assert error < 1e-3, "largest relative error %.3g" % error
-    return error / max(largest_error(single, truth), ROUNDING)
-
-
-def main():
-    cases = int(sys.argv[1]) if len(sys.argv) > 1 else 240
-    seed = int(sys.argv[2]) if len(sys.argv) > 2 else 1
-    rng = random.Random(seed)
-    torch.manual_seed(seed)
-    torch.set_num_threads(1)
-    print("PyTorch %s, %d cases, seed %d" % (torch.__version__, cases, seed))
-    ratios, failed = [], 0
-    with tempfile.TemporaryDirectory() as folder:
-        for number in range(cases):
-            case = Case(rng)
-            try:
-                ratios.append(check(case, folder))
-                assert ratios[-1] <= MOST, "error ratio %.2f to PyTorch's float32" % ratios[-1]
-            except (AssertionError, lstmrun.Error) as problem:
-                failed += 1
-                print("FAILED case %d: %s: %s" % (number, case, problem))
-    if ratios:
-        middle = statistics.median(ratios)
-        print("error ratio to PyTorch's float32: median %.3f, largest %.3f" % (middle, max(ratios)))
-        if middle > MEDIAN:
-            failed += 1
-            print("FAILED the median is above %.1f" % MEDIAN)
-    print("%d passed, %d failed" % (cases + 1 - failed, failed))
-    return failed != 0
+    return torch_cases.ratio(error, largest_error(single, truth), error)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(torch_cases.main(240, 1, lambda rng, number: Case(rng), check, most=2))

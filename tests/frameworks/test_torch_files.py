@@ -9,12 +9,10 @@ names; its weights in f32, f16, bf16 or f64, some of them transposed or in one s
 PyTorch in float64 counts as the truth, and our error is measured in PyTorch's own in float32. Without SEED each
 run has another one, which it prints.
 """
+import json
 import os
 import random
-import statistics
-import subprocess
 import sys
-import tempfile
 
 try:
     import numpy as np
@@ -24,14 +22,10 @@ except ImportError as missing:
     print("skipped: %s (pip install torch numpy)" % missing)
     sys.exit(77)
 
-import json
-
 import lstmrun
+import torch_cases
 
-TOOLS = os.path.join(os.environ.get("LSTMRUN_BUILD", "build"), "tools")
-MEDIAN, MOST = 1.1, 3.0
-ROUNDING = 2.0 ** -24  # see test_torch.py
-NUMBERS = 4000         # least outputs of a case, so that their largest error says something
+NUMBERS = 4000  # least outputs of a case, so that their largest error says something
 
 FORMS = ["state_dict", "state_dict", "legacy state_dict", "checkpoint", "checkpoint with --key", "module",
          "legacy module", "parallel", "parallel module", "script", "trace"]
@@ -200,7 +194,7 @@ def save(case, net, path):
 
 def convert(case, net, folder):
     path, model = os.path.join(folder, "net.pt"), os.path.join(folder, "net.bin")
-    command = [os.path.join(TOOLS, "lstmconvert"), path, "-o", model, *save(case, net, path)]
+    options = save(case, net, path)
     if case.form.endswith("module"):
         spec = {"modules": case.conv_hints(False)}
     elif case.form in ("script", "trace"):
@@ -212,10 +206,8 @@ def convert(case, net, folder):
     if spec != {"modules": {}}:
         with open(os.path.join(folder, "spec.json"), "w") as file:
             json.dump(spec, file)
-        command += ["--spec", file.name]
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode != 0:
-        raise AssertionError("lstmconvert: " + done.stderr.strip())
+        options += ["--spec", file.name]
+    torch_cases.convert(path, model, *options)
     return lstmrun.Model(model)
 
 
@@ -239,36 +231,8 @@ def check(case, folder):
     ours = np.array(model.plan().run(list(x.numpy()))[0], np.float64)
     assert ours.shape == truth.shape, "shape %s, expected %s" % (ours.shape, truth.shape)
     largest, usual = errors(ours, truth)
-    assert largest < 1e-3, "largest relative error %.3g" % largest
-    return usual / max(errors(single, truth)[1], ROUNDING)
-
-
-def main():
-    cases = int(sys.argv[1]) if len(sys.argv) > 1 else 200
-    seed = int(sys.argv[2]) if len(sys.argv) > 2 else random.randrange(10 ** 6)
-    rng = random.Random(seed)
-    torch.manual_seed(seed)
-    torch.set_num_threads(1)
-    print("PyTorch %s, %d cases, seed %d" % (torch.__version__, cases, seed))
-    ratios, failed = [], 0
-    with tempfile.TemporaryDirectory() as folder:
-        for number in range(cases):
-            case = Case(rng)
-            try:
-                ratios.append(check(case, folder))
-                assert ratios[-1] <= MOST, "error ratio %.2f to PyTorch's float32" % ratios[-1]
-            except (AssertionError, lstmrun.Error) as problem:
-                failed += 1
-                print("FAILED case %d: %s: %s" % (number, case, problem))
-    if ratios:
-        middle = statistics.median(ratios)
-        print("error ratio to PyTorch's float32: median %.3f, largest %.3f" % (middle, max(ratios)))
-        if middle > MEDIAN:
-            failed += 1
-            print("FAILED the median is above %.1f" % MEDIAN)
-    print("%d passed, %d failed" % (cases + 1 - failed, failed))
-    return failed != 0
+    return torch_cases.ratio(usual, errors(single, truth)[1], largest)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(torch_cases.main(200, random.randrange(10 ** 6), lambda rng, number: Case(rng), check, most=3))
