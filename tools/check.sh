@@ -217,10 +217,11 @@ suite_onednn() {
 }
 
 # A folder with arm64 libraries, made of Debian's packages without installing them: some cannot be installed
-# beside their own amd64 versions. False if they cannot be fetched.
+# beside their own amd64 versions. It is made again when the list of packages is another. False if they cannot be
+# fetched.
 arm64_sysroot() {
     sysroot=$cache/arm64
-    [ ! -f "$sysroot/complete" ] || return 0
+    [ "$(cat "$sysroot/complete" 2>/dev/null)" != "$ARM64_LIBRARIES" ] || return 0
     rm -rf "$sysroot"
     mkdir -p "$sysroot/apt/lists/partial" "$sysroot/apt/archives/partial" "$sysroot/root" || return 1
     : >"$sysroot/apt/status"
@@ -232,7 +233,7 @@ arm64_sysroot() {
         dpkg -x "$package" "$sysroot/root" || return 1
     done
     rm -rf "$sysroot/apt"
-    : >"$sysroot/complete"
+    echo "$ARM64_LIBRARIES" >"$sysroot/complete"
 }
 
 suite_aarch64() {
@@ -261,9 +262,10 @@ framework_python() {
     export LSTMRUN_PYTHON="$venv/bin/python"
 }
 
+# Every package can be imported; absl-py is the one whose module has another name.
 has_frameworks() {
     KERAS_BACKEND=torch "$venv/bin/python" -c \
-        'import torch, onnxruntime, onnx, onnxscript, keras, safetensors, numpy, scipy, h5py'
+        "import torch, $(echo "$PYTHON_PACKAGES" | sed 's/absl-py/absl/; s/ /, /g')"
 }
 
 suite_frameworks() {
