@@ -287,8 +287,9 @@ typedef struct lstm_item {
  * nothing spins. Threads that other work on the computer keeps from coming are not waited for.
  * LSTM_E_ARG (and nothing done) if the run is larger than the workspace was made
  * for, the workspace is another plan's, or an item with steps lacks a pointer, has a
- * stream of another model or too few steps for the model to make an output. LSTM_E_BACKEND, with outputs and states of the run undefined, if
- * another backend than "native" fails. Otherwise LSTM_OK. */
+ * stream of another model or too few steps for the model to make an output.
+ * LSTM_E_BACKEND, with outputs and states of the run undefined, if another backend than
+ * "native" fails. Otherwise LSTM_OK. */
 LSTMRUN_API lstm_status lstm_run(const lstm_plan *plan, lstm_workspace *workspace,
                                  const lstm_item *items, size_t n_items);
 

@@ -149,9 +149,9 @@ Test(choose, levels)
     cr_expect_str_eq(machine_level(&machine, 1e9), "DRAM");
 }
 
-/* The constants' proportions are one machine's. By the limits of a very different one (half the arithmetic, L3
- * three times as near, caches of half the size; measured there by lstmbench --limits) what is chosen is no
- * slower than one thread, and from (40, 64) on nearly the best. */
+/* The constants' proportions are one machine's. By the limits of a very different one (half the arithmetic,
+ * L3 three times as near, caches of half the size; measured there by lstmbench --limits) what is chosen is
+ * no slower than one thread, and from (40, 64) on nearly the best. */
 Test(choose, holds_by_the_limits_of_another_machine)
 {
     static const size_t items[] = {1, 8, 32, 64, 512}, steps[] = {1, 50, 100};

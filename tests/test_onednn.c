@@ -191,7 +191,8 @@ Test(onednn, refuses_by_name)
         {{.type = MODEL_LSTM, .hidden = 4, .coupled = true}, "coupled"},
         {{.type = MODEL_GRU, .hidden = 4, .clip = 1}, "clip"},
         {{.type = MODEL_LSTM, .hidden = 4, .own_acts = true,
-           .acts = {{{.kind = MODEL_ACT_RELU}, {.kind = MODEL_ACT_TANH}, {.kind = MODEL_ACT_TANH}}}}, "sigmoid and tanh"},
+           .acts = {{{.kind = MODEL_ACT_RELU}, {.kind = MODEL_ACT_TANH}, {.kind = MODEL_ACT_TANH}}}},
+         "sigmoid and tanh"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct test_model model = recurrent_model(i, cases[i].spec, 3);

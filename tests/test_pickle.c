@@ -291,8 +291,8 @@ Test(pickle, laughs_cost_nothing)
 
 Test(pickle, cut_off_anywhere)
 {
-    static const char whole[] = "\x80\2ccollections\nOrderedDict\nq\0)Rq\1(X\1\0\0\0aK\1X\1\0\0\0b(J\1\0\0\0G\0\0\0\0"
-                                "\0\0\0\0\x8a\1\5tu}X\1\0\0\0cU\1dsb.";
+    static const char whole[] = "\x80\2ccollections\nOrderedDict\nq\0)Rq\1(X\1\0\0\0aK\1X\1\0\0\0b(J\1"
+                                "\0\0\0G\0\0\0\0\0\0\0\0\x8a\1\5tu}X\1\0\0\0cU\1dsb.";
     struct pickle pickle;
     char error[300];
     for (size_t n = 0; n < sizeof whole - 1; n++)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * A worker (bench/peers) whose runtime only adds up, for worker_check.py: what comes out tells which state set,
- * which row of a batch and which layout the loop gave it. A NaN in the input makes a call fail.
+ * A worker (bench/peers) whose runtime only adds up, for worker_check.py: what comes out tells which state
+ * set, which row of a batch and which layout the loop gave it. A NaN in the input makes a call fail.
  */
 #include "bench/peers/worker.h"
 

@@ -66,7 +66,8 @@ void criterion_send_assert(struct criterion_assert_stats *stats)
     if (stats->passed)
         return;
     current.failed = true;
-    fprintf(stderr, "[----] %s:%u: Assertion Failed\n[----]   %s\n", stats->file, stats->line, stats->message);
+    fprintf(stderr, "[----] %s:%u: Assertion Failed\n[----]   %s\n", stats->file, stats->line,
+            stats->message);
 }
 
 void criterion_abort_test(void)
@@ -201,7 +202,7 @@ int main(void)
         passed += result == EXIT_PASSED;
         failed += result == EXIT_FAILED;
     }
-    fprintf(stderr, "[====] Synthesis: Tested: %d | Passing: %d | Failing: %d | Crashing: %d\n", passed + failed,
-            passed, failed, crashed);
+    fprintf(stderr, "[====] Synthesis: Tested: %d | Passing: %d | Failing: %d | Crashing: %d\n",
+            passed + failed, passed, failed, crashed);
     return failed ? 1 : 0;
 }

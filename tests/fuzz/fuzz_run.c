@@ -57,8 +57,8 @@ static bool small_enough(const lstm_model *model)
 {
     const lstm_model_info *info = lstm_model_get_info(model);
     lstm_layer_info layer;
-    if (info->least_steps > STEPS || info->n_layers > 64 || info->input.size > MAX_FLOATS || info->state_floats > MAX_FLOATS ||
-        info->flops_per_step > MAX_FLOPS)
+    if (info->least_steps > STEPS || info->n_layers > 64 || info->input.size > MAX_FLOATS ||
+        info->state_floats > MAX_FLOATS || info->flops_per_step > MAX_FLOPS)
         return false;
     for (uint32_t i = 0; i < info->n_layers; i++) {
         demand(lstm_model_get_layer(model, i, &layer) == LSTM_OK, "no layer", "");
