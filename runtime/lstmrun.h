@@ -281,10 +281,11 @@ typedef struct lstm_item {
  * how these wait for the next call (spinning for a while, or asleep at once) is OpenMP's to say,
  * through OMP_WAIT_POLICY. Short ones (streams with a frame each), and runs whose layers are
  * shared, use threads of the workspace's own, which spin after a run, for some 30 us or up to two
- * such runs where these are longer, and then sleep. Only a run that gains several times what waking takes wakes them and waits; others
- * use them while they are awake, and wake them for the next ones only when calls have come back
- * to back for a while: a caller with a short frame every few milliseconds has one thread, and
- * nothing spins. Threads that other work on the computer keeps from coming are not waited for.
+ * such runs where these are longer, and then sleep. Only a run that gains several times what
+ * waking takes wakes them and waits; others use them while they are awake, and wake them for the
+ * next ones only when calls have come back to back for a while: a caller with a short frame every
+ * few milliseconds has one thread, and nothing spins. Threads that other work on the computer
+ * keeps from coming are not waited for.
  * LSTM_E_ARG (and nothing done) if the run is larger than the workspace was made
  * for, the workspace is another plan's, or an item with steps lacks a pointer, has a
  * stream of another model or too few steps for the model to make an output.
