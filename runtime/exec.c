@@ -470,8 +470,9 @@ static OUT_OF_LINE void place_first_block(struct section *section)
     section->n_active = section->n_items;
     place_block(section);
     section->placed = section->plan->model->n_paces == 1; /* others would have to be placed again */
-    section->frame = section->placed && section->n_given == 1 && section->given[0] == 1 && section->self.size == 1 &&
-                     !section->plan->any_once && plan_split(section->plan, 1, 1).mode == SPLIT_NONE;
+    section->frame = section->placed && section->n_given == 1 && section->given[0] == 1 &&
+                     section->self.size == 1 && !section->plan->any_once &&
+                     plan_split(section->plan, 1, 1).mode == SPLIT_NONE;
 }
 
 static void place_next_block(struct section *section)
