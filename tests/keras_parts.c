@@ -17,12 +17,15 @@ enum { MAX_NUMBERS = 1 << 16, MAX_TOTAL = 1 << 20, MAX_WORDS = 64 };
 
 struct list {
     uint8_t *bytes;
-    size_t n_bytes, total;
+    size_t n_bytes, room, total;
 };
 
 static void put(struct list *list, const void *bytes, size_t n)
 {
-    list->bytes = realloc(list->bytes, list->n_bytes + n + 1);
+    if (list->n_bytes + n >= list->room) { /* a realloc for each number would take seconds under ASan */
+        list->room = 2 * (list->n_bytes + n) + 1;
+        list->bytes = realloc(list->bytes, list->room);
+    }
     if (!list->bytes)
         abort();
     memcpy(list->bytes + list->n_bytes, bytes, n);
@@ -115,7 +118,7 @@ static void put_line(struct list *list, char *line)
 bool keras_parts_list(const char *list, size_t n_list, struct hdf5_file *out, char *error)
 {
     char *copy = calloc(n_list + 1, 1), *rest;
-    struct list made = {NULL, 0, 0};
+    struct list made = {NULL, 0, 0, 0};
     bool good;
     if (!copy)
         abort();
