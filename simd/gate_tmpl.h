@@ -145,7 +145,7 @@ static void gate_many(const struct simd_gate *a, const struct span *s)
 static void gate_step(const struct simd_gate *a)
 {
     for (size_t i = a->panel_begin; i < a->panel_end; i++) {
-        const size_t p = a->backwards ? a->panel_end - 1 - (i - a->panel_begin) : i;
+        const size_t p = simd_panel_turn(a->panel_begin, a->panel_end, a->backwards, i);
         const struct span s = span_of(a->panels, p, a->panels->columns);
         if (a->items == 1)
             gate_one(a, &s);

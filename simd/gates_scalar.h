@@ -66,7 +66,7 @@ static void lstm_panel(const struct simd_lstm *a, size_t item, size_t first, uin
 static void lstm_step(const struct simd_lstm *a)
 {
     for (size_t i = a->panel_begin; i < a->panel_end; i++) {
-        const size_t p = a->backwards ? a->panel_end - 1 - (i - a->panel_begin) : i;
+        const size_t p = simd_panel_turn(a->panel_begin, a->panel_end, a->backwards, i);
         size_t first;
         uint32_t width;
         simd_panel_at(a->panels, p, &first, &width);
@@ -106,7 +106,7 @@ static void gru_panel(const struct simd_gru *a, size_t item, size_t first, uint3
 static void gru_step(const struct simd_gru *a)
 {
     for (size_t i = a->panel_begin; i < a->panel_end; i++) {
-        const size_t p = a->backwards ? a->panel_end - 1 - (i - a->panel_begin) : i;
+        const size_t p = simd_panel_turn(a->panel_begin, a->panel_end, a->backwards, i);
         size_t first;
         uint32_t width;
         simd_panel_at(a->panels, p, &first, &width);
@@ -143,7 +143,7 @@ static void gate_finish(const struct simd_gate *a, float z, size_t item, size_t 
 static void gate_step(const struct simd_gate *a)
 {
     for (size_t i = a->panel_begin; i < a->panel_end; i++) {
-        const size_t p = a->backwards ? a->panel_end - 1 - (i - a->panel_begin) : i;
+        const size_t p = simd_panel_turn(a->panel_begin, a->panel_end, a->backwards, i);
         size_t first;
         uint32_t width;
         simd_panel_at(a->panels, p, &first, &width);

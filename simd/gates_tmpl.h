@@ -540,7 +540,7 @@ static void lstm_many(const struct simd_lstm *a)
     }
 #endif
     for (size_t i = a->panel_begin; i < a->panel_end; i++) {
-        const size_t p = a->backwards ? a->panel_end - 1 - (i - a->panel_begin) : i;
+        const size_t p = simd_panel_turn(a->panel_begin, a->panel_end, a->backwards, i);
         const struct span s = span_of(a->panels, p, 4 * a->units);
         lstm_panel(a, &s, &sums);
     }

@@ -49,6 +49,13 @@ struct simd_panels {
 /* Geometry of `n` things of `columns_each` columns (1, 4 for an LSTM, 3 for a GRU). */
 struct simd_panels simd_panels_of(size_t n, uint32_t columns_each, uint32_t widest);
 
+/* Panels begin to end - 1 are walked up, or down so that what the step before left in the cache
+ * comes first: the one whose turn comes at i, from begin on. */
+static inline size_t simd_panel_turn(size_t begin, size_t end, bool backwards, size_t i)
+{
+    return backwards ? end - 1 - (i - begin) : i;
+}
+
 /* First column and width of panel `p`. */
 void simd_panel_at(const struct simd_panels *panels, size_t p, size_t *first_out,
                    uint32_t *width_out);
