@@ -186,7 +186,7 @@ class Making:
         elif choice < 0.8 and not self.masked:
             self.recurrent(True)
             self.add(layers.GlobalMaxPooling1D())
-        elif not self.story:
+        elif not keras.Model(self.input, self.x).weights:  # dropout alone is no model to convert
             self.recurrent(True)
         if self.chance(0.6):
             self.add(self.dense())
