@@ -1,26 +1,34 @@
 /* SPDX-License-Identifier: MIT
  *
- * Estimates and choices. The constants are those measured on a server core at 3.7 GHz
- * (bench/lstmbench --limits prints a machine's own); what matters is their proportion.
+ * Estimates and choices. The constants were measured on two server cores at 3.7 GHz, one with its L3
+ * behind a mesh and one with an L3 for a few cores (bench/lstmbench --limits prints a machine's
+ * own); what matters is their proportion.
  */
 #include "runtime/choose.h"
 
 #include <string.h>
 
-struct machine machine_of(uint32_t lanes, uint32_t cores, size_t l1d, size_t l2, size_t l3)
+struct machine machine_of(const struct simd_cpu *cpu, uint32_t lanes)
 {
-    struct machine machine = {.cores = cores ? cores : 1, .lanes = lanes, .l1d = l1d, .l2 = l2,
-                              .l3 = l3, .l1_gbs = 290, .l2_gbs = 160, .l3_gbs = 29,
-                              .dram_gbs = 16, .wake_ns = 30000, .fork_ns = 150,
-                              .barrier_ns = 100, .fma_ns = 1.1,
-                              .cell_ns = 40};
+    struct machine machine = {.cores = cpu->cores ? cpu->cores : 1, .lanes = lanes, .l1d = cpu->l1d,
+                              .l2 = cpu->l2, .l3 = cpu->l3, .l1_gbs = 290, .l2_gbs = 160,
+                              .l3_gbs = 29, .dram_gbs = 16, .wake_ns = 30000, .fork_ns = 150,
+                              .barrier_ns = 100, .fma_ns = 1.1, .cell_ns = 40};
+    if (cpu->near_l3) {
+        machine.l1_gbs = 210;
+        machine.l2_gbs = 115;
+        machine.l3_gbs = 90;
+        machine.dram_gbs = 20;
+        machine.fork_ns = 250;
+    }
     if (lanes == 1) { /* fmaf is a library call on most baselines */
         machine.gflops = 0.5;
         machine.act_ns = 120;
         machine.fma_ns = 4;
     } else {
-        machine.gflops = 14.0 * lanes;
-        machine.act_ns = 16.0 / lanes;
+        const uint32_t at_once = cpu->split_zmm && lanes > 8 ? 8 : lanes;
+        machine.gflops = 14.0 * at_once;
+        machine.act_ns = 16.0 / at_once;
     }
     return machine;
 }
@@ -37,12 +45,12 @@ const char *machine_level(const struct machine *machine, double bytes)
 /* Sweeping in alternating direction keeps a cache's worth of the set from pass to pass. */
 static double sweep_ns(const struct machine *machine, double bytes)
 {
-    if (bytes <= 0.75 * (double)machine->l1d)
+    const double l1 = 0.75 * (double)machine->l1d;
+    const double l2 = bytes < 0.85 * (double)machine->l2 ? bytes : 0.75 * (double)machine->l2;
+    if (bytes <= l1)
         return bytes / machine->l1_gbs;
-    const double kept = bytes < 0.85 * (double)machine->l2 ? bytes : 0.75 * (double)machine->l2;
-    const double rest = bytes - kept;
     const double beyond = bytes <= (double)machine->l3 ? machine->l3_gbs : machine->dram_gbs;
-    return kept / machine->l2_gbs + rest / beyond;
+    return l1 / machine->l1_gbs + (l2 - l1) / machine->l2_gbs + (bytes - l2) / beyond;
 }
 
 static double larger(double a, double b)

@@ -10,6 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "simd/cpu.h"
+
 /* Shape of the runs a plan is made for. */
 struct plan_problem {
     size_t items, steps;
@@ -63,7 +65,8 @@ struct split_gain {
     double alone_ns, gain_ns;
 };
 
-struct machine machine_of(uint32_t lanes, uint32_t cores, size_t l1d, size_t l2, size_t l3);
+/* The machine as the processor's record says, for an instruction set of `lanes` floats. */
+struct machine machine_of(const struct simd_cpu *cpu, uint32_t lanes);
 
 /* Where a set of this many bytes lives while it is swept again and again. */
 const char *machine_level(const struct machine *machine, double bytes);

@@ -379,7 +379,7 @@ static lstm_status fill_plan(struct lstm_plan *plan, const lstm_plan_options *op
     if (model->file.bytes && !mapfile_unchanged(&model->file))
         return error_set(error, LSTM_E_IO, "the model file has changed since it was opened");
     choose_kernels(plan);
-    plan->machine = machine_of(plan->isa->lanes, cpu->cores, cpu->l1d, cpu->l2, cpu->l3);
+    plan->machine = machine_of(cpu, plan->isa->lanes);
     status = build_ops(plan, error);
     if (status != LSTM_OK)
         return status;

@@ -10,7 +10,6 @@
 #include "simd/cpu.h"
 
 #include <sched.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -30,10 +29,11 @@ struct cpuid {
     unsigned eax, ebx, ecx, edx;
 };
 
-/* The highest leaves there are, asked for once: under a hypervisor each CPUID
- * instruction is a trap of microseconds, more than planning a small model takes. */
+/* What is asked for once, the highest leaves there are among it: under a hypervisor each
+ * CPUID instruction is a trap of microseconds, more than planning a small model takes. */
 struct leaves {
     unsigned basic, extended;
+    struct cpuid maker, features; /* leaves 0 and 1 */
 };
 
 static struct cpuid ask_any(unsigned leaf, unsigned subleaf)
@@ -45,7 +45,8 @@ static struct cpuid ask_any(unsigned leaf, unsigned subleaf)
 
 static struct leaves ask_leaves(void)
 {
-    return (struct leaves){ask_any(0, 0).eax, ask_any(0x80000000u, 0).eax};
+    const struct cpuid maker = ask_any(0, 0);
+    return (struct leaves){maker.eax, ask_any(0x80000000u, 0).eax, maker, ask_any(1, 0)};
 }
 
 /* All zero where the CPU has no such leaf. */
@@ -70,7 +71,7 @@ static uint32_t detect_bits(const struct leaves *leaves)
     const unsigned vl = 1u << 31;                     /* leaf 7, ebx */
     enum { XMM_YMM = 0x06, XMM_YMM_MASK_ZMM = 0xe6 }; /* XCR0 */
 
-    const unsigned basic = ask(leaves, 1, 0).ecx, extended = ask(leaves, 7, 0).ebx;
+    const unsigned basic = leaves->features.ecx, extended = ask(leaves, 7, 0).ebx;
     const uint64_t state = basic & OSXSAVE ? saved_state() : 0;
     uint32_t bits = 0;
     bool avx2 = (basic & FMA) && (basic & AVX) && (extended & AVX2);
@@ -107,6 +108,22 @@ static void detect_caches(const struct leaves *leaves, struct simd_cpu *cpu)
     }
 }
 
+/* Speed that no feature bit tells. AMD's cores since Zen (family 17h) have an L3 for each few cores;
+ * the first ones with AVX-512 (Zen 4, family 19h) compute its registers in halves. */
+static void detect_speed(const struct leaves *leaves, struct simd_cpu *cpu)
+{
+    const struct cpuid *maker = &leaves->maker;
+    const unsigned eax = leaves->features.eax, base = eax >> 8 & 0xf;
+    const unsigned family = base + (base == 0xf ? eax >> 20 & 0xff : 0);
+    char name[13] = "";
+    memcpy(name, &maker->ebx, 4);
+    memcpy(name + 4, &maker->edx, 4);
+    memcpy(name + 8, &maker->ecx, 4);
+    const bool amd = strcmp(name, "AuthenticAMD") == 0;
+    cpu->near_l3 = amd && family >= 0x17;
+    cpu->split_zmm = amd && family == 0x19;
+}
+
 static void detect_name(const struct leaves *leaves, struct simd_cpu *cpu)
 {
     char brand[49] = "";
@@ -123,6 +140,7 @@ static void detect(struct simd_cpu *cpu)
     const struct leaves leaves = ask_leaves();
     cpu->bits = detect_bits(&leaves);
     detect_caches(&leaves, cpu);
+    detect_speed(&leaves, cpu);
     detect_name(&leaves, cpu);
 }
 

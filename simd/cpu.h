@@ -6,6 +6,7 @@
 #ifndef LSTMRUN_SIMD_CPU_H
 #define LSTMRUN_SIMD_CPU_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -19,6 +20,8 @@ struct simd_cpu {
     uint32_t bits;
     uint32_t cores;     /* processors this process may run on */
     size_t l1d, l2, l3; /* bytes as one core sees them; a common size if unknown */
+    bool near_l3;       /* L3 belongs to a few cores at their clock, not to a mesh of many */
+    bool split_zmm;     /* a register of 512 bits is computed in two halves */
     char name[64];      /* for a person */
 };
 

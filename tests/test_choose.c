@@ -7,9 +7,19 @@
 
 #include "runtime/choose.h"
 
+/* Two cores of a server whose L3 is behind a mesh. */
 static struct machine two_cores(void)
 {
-    return machine_of(16, 2, 48 << 10, 2 << 20, 32 << 20);
+    const struct simd_cpu cpu = {.cores = 2, .l1d = 48 << 10, .l2 = 2 << 20, .l3 = 32 << 20};
+    return machine_of(&cpu, 16);
+}
+
+/* Two of one whose L3 is near, and whose wide registers are computed in halves. */
+static struct machine two_near_cores(void)
+{
+    const struct simd_cpu cpu = {.cores = 2, .l1d = 32 << 10, .l2 = 1 << 20, .l3 = 32 << 20,
+                                 .near_l3 = true, .split_zmm = true};
+    return machine_of(&cpu, 16);
 }
 
 /* An LSTM layer of I inputs and H units. */
@@ -26,15 +36,30 @@ static struct layer_cost lstm_cost(double inputs, double units, uint32_t directi
     return cost;
 }
 
+struct choice {
+    double inputs, units;
+    uint32_t directions;
+    size_t items, steps;
+    uint32_t limit;
+    struct split expected;
+};
+
+static void check_choices(const struct machine *machine, const struct choice *rows, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        const struct layer_cost cost = lstm_cost(rows[i].inputs, rows[i].units, rows[i].directions);
+        const struct split split =
+            choose_split(machine, &cost, 1, rows[i].items, rows[i].steps, rows[i].limit);
+        cr_expect(split.mode == rows[i].expected.mode && split.threads == rows[i].expected.threads,
+                  "row %zu: mode %d, %u threads, expected mode %d, %u threads", i, (int)split.mode,
+                  (unsigned)split.threads, (int)rows[i].expected.mode,
+                  (unsigned)rows[i].expected.threads);
+    }
+}
+
 Test(choose, splits)
 {
-    static const struct {
-        double inputs, units;
-        uint32_t directions;
-        size_t items, steps;
-        uint32_t limit;
-        struct split expected;
-    } rows[] = {
+    static const struct choice rows[] = {
         /* one frame of a small model: a second thread costs more than the whole step */
         {1, 16, 1, 1, 1, 2, {SPLIT_NONE, 1}},
         {1, 40, 1, 1, 1000, 2, {SPLIT_NONE, 1}},
@@ -65,15 +90,22 @@ Test(choose, splits)
         {256, 256, 1, 32, 50, 16, {SPLIT_ITEMS, 2}},
     };
     const struct machine machine = two_cores();
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        const struct layer_cost cost = lstm_cost(rows[i].inputs, rows[i].units, rows[i].directions);
-        const struct split split =
-            choose_split(&machine, &cost, 1, rows[i].items, rows[i].steps, rows[i].limit);
-        cr_expect(split.mode == rows[i].expected.mode && split.threads == rows[i].expected.threads,
-                  "row %zu: mode %d, %u threads, expected mode %d, %u threads", i, (int)split.mode,
-                  (unsigned)split.threads, (int)rows[i].expected.mode,
-                  (unsigned)rows[i].expected.threads);
-    }
+    check_choices(&machine, rows, sizeof rows / sizeof rows[0]);
+}
+
+Test(choose, splits_where_l3_is_near)
+{
+    static const struct choice rows[] = {
+        {1, 64, 1, 1, 1, 2, {SPLIT_NONE, 1}},
+        {1, 40, 1, 1, 50, 2, {SPLIT_NONE, 1}},
+        {128, 128, 1, 1, 1, 2, {SPLIT_TEAM, 2}},
+        {1024, 1024, 1, 1, 1, 2, {SPLIT_TEAM, 2}},
+        /* all weights are read in less time than it takes to multiply by them: no need to halve them */
+        {256, 256, 1, 8, 1, 2, {SPLIT_OWN_ITEMS, 2}},
+        {1024, 1024, 1, 8, 25, 2, {SPLIT_ITEMS, 2}},
+    };
+    const struct machine machine = two_near_cores();
+    check_choices(&machine, rows, sizeof rows / sizeof rows[0]);
 }
 
 /* A general cell is stepped by one thread whatever the team, so a team cannot pay. */
@@ -149,24 +181,17 @@ Test(choose, levels)
     cr_expect_str_eq(machine_level(&machine, 1e9), "DRAM");
 }
 
-/* The constants' proportions are one machine's. By the limits of a very different one (half the arithmetic,
- * L3 three times as near, caches of half the size; measured there by lstmbench --limits) what is chosen is
- * no slower than one thread, and from (40, 64) on nearly the best. */
+/* A processor that says nothing of its speed gets one machine's proportions. By the limits of a very different
+ * one (half the arithmetic, L3 three times as near) what is chosen is no slower than one thread, and
+ * from (40, 64) on nearly the best. */
 Test(choose, holds_by_the_limits_of_another_machine)
 {
     static const size_t items[] = {1, 8, 32, 64, 512}, steps[] = {1, 50, 100};
     static const double sizes[][2] = {{1, 8}, {1, 16}, {1, 32}, {1, 40}, {1, 64}, {40, 64},
                                       {64, 64}, {128, 128}, {256, 256}, {512, 512}, {1024, 1024}};
-    const struct machine known = machine_of(16, 2, 32 << 10, 1 << 20, 32 << 20);
+    const struct simd_cpu silent = {.cores = 2, .l1d = 32 << 10, .l2 = 1 << 20, .l3 = 32 << 20};
+    const struct machine known = machine_of(&silent, 16), other = two_near_cores();
     const struct split none = {SPLIT_NONE, 1};
-    struct machine other = known;
-    other.gflops = 115;
-    other.l1_gbs = 210;
-    other.l2_gbs = 115;
-    other.l3_gbs = 90;
-    other.dram_gbs = 20;
-    other.act_ns = 2.2;
-    other.cell_ns = 30;
     for (size_t z = 0; z < sizeof sizes / sizeof sizes[0]; z++)
         for (size_t i = 0; i < 5; i++)
             for (size_t s = 0; s < 3; s++) {

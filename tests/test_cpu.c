@@ -91,7 +91,9 @@ Test(cpu, detection_is_plausible)
     cr_expect(cpu.l3 == 0 || cpu.l3 >= cpu.l2, "l3 %zu", cpu.l3);
     cr_expect(cpu.name[0] != '\0' && memchr(cpu.name, '\0', sizeof cpu.name));
     cr_expect(!(cpu.bits & SIMD_CPU_AVX512) || (cpu.bits & SIMD_CPU_AVX2), "AVX-512 without AVX2");
+    cr_expect(!cpu.split_zmm || cpu.near_l3, "both are AMD's");
 #if defined(__x86_64__)
+    cr_expect(!cpu.near_l3 || __builtin_cpu_is("amd"));
     cr_expect_eq((cpu.bits & SIMD_CPU_AVX2) != 0,
                  __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"));
     cr_expect_eq((cpu.bits & SIMD_CPU_AVX512) != 0,
