@@ -580,7 +580,7 @@ Test(import_onnx, fewer_steps)
 
 /* ---- loops --------------------------------------------------------------- */
 
-static void other_weights(Onnx__ModelProto *m) { rename_to(&find_conv(m, "zi1")->input[2], "bh"); }
+static void other_weights(Onnx__ModelProto *m) { rename_to(&find_conv(m, "zi1")->input[2], ""); }
 static void other_order(Onnx__ModelProto *m) { rename_to(&find_conv(m, "x1")->input[1], "at0"); }
 static void other_fold(Onnx__ModelProto *m) { find_tensor(m, "folded")->raw_data.data[3] ^= 64; }
 static void other_state(Onnx__ModelProto *m) { rename_to(&find_conv(m, "fc1")->input[1], "c0"); }
@@ -590,9 +590,9 @@ Test(import_onnx, wrong_loops)
     static const struct {
         void (*edit)(Onnx__ModelProto *model);
         const char *words;
-    } rows[] = {{other_weights, "other weights"},
-                {other_order, "first state 'h_0' of a loop is no constant"},
-                {other_fold, "'folded' is not what"},
+    } rows[] = {{other_weights, "first state of zeros"},
+                {other_order, "step 0 of a loop does not continue the step before it, but step 0"},
+                {other_fold, "'folded', which is added in a cell, differs"},
                 {other_state, "'folded'"}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         Onnx__ModelProto *model = unpack_seed("loop");

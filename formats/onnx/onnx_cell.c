@@ -1,504 +1,688 @@
 /* SPDX-License-Identifier: MIT
  *
- * Recurrent cells that an exporter wrote out, as PyTorch does for LSTMCell, GRUCell and RNNCell:
- * products with the input and the state, gates cut out of their sum, and the state's arithmetic.
- * They are found by their shape before anything else is known, and become one node.
+ * Recurrent cells that somebody wrote out, found by their equations before anything else is known:
+ * what comes out of a cell, as a polynomial of what its activations give and of the state before, is
+ * that of an LSTM, a GRU or a plain RNN. Each becomes one node.
  */
 #include "formats/onnx/onnx_cell.h"
 
 #include <string.h>
 
-struct finder {
-    struct onnx_import *import;
-    const uint32_t *first_use; /* of each value, by others than Tanh */
-    const struct onnx_node *anchor;
+/* ---- polynomials --------------------------------------------------------- */
+
+enum { MAX_MONOMIALS = 4, MAX_ATOMS = 2 };
+
+struct monomial {
+    float sign;
+    uint32_t n;
+    int32_t atoms[MAX_ATOMS]; /* values: activations, states … */
 };
 
-/* ---- looking at the graph ------------------------------------------------ */
+struct poly {
+    uint32_t n;
+    struct monomial of[MAX_MONOMIALS];
+};
 
-/* The node that makes a value with this operator, in the anchor's branch; NULL if it does not. */
-static const struct onnx_node *made_by(const struct finder *f, int32_t value, const char *op)
-{
-    const struct onnx_node *node;
-    int64_t producer = value == ONNX_ABSENT ? -1 : f->import->values[value].producer;
-    if (producer < 0)
-        return NULL;
-    node = &f->import->nodes[producer];
-    if (!onnx_is_op(node, op) || node->guard != f->anchor->guard || node->branch != f->anchor->branch)
-        return NULL;
-    return node;
-}
+static bool poly_of(const struct cell_finder *f, int32_t value, uint32_t depth, struct poly *out);
 
-/* What `op` is applied to, to give this value; ONNX_ABSENT if it is not made so. */
-static int32_t argument(const struct finder *f, int32_t value, const char *op)
+static bool poly_add(struct poly *a, const struct poly *b, float sign)
 {
-    const struct onnx_node *node = made_by(f, value, op);
-    return node && node->n_inputs > 0 ? node->inputs[0] : ONNX_ABSENT;
-}
-
-/* Both inputs of a node, in the order `k`. */
-static bool operands(const struct onnx_node *node, uint32_t k, int32_t *a, int32_t *b)
-{
-    if (!node || node->n_inputs != 2 || node->inputs[0] == ONNX_ABSENT || node->inputs[1] == ONNX_ABSENT)
+    if (a->n + b->n > MAX_MONOMIALS)
         return false;
-    *a = node->inputs[k];
-    *b = node->inputs[1 - k];
+    for (uint32_t i = 0; i < b->n; i++) {
+        a->of[a->n] = b->of[i];
+        a->of[a->n++].sign *= sign;
+    }
     return true;
 }
 
-static const Onnx__AttributeProto *attribute(const struct onnx_node *node, const char *name)
+static bool poly_mul(const struct poly *a, const struct poly *b, struct poly *out)
 {
-    for (size_t i = 0; i < node->proto->n_attribute; i++)
-        if (node->proto->attribute[i]->name && strcmp(node->proto->attribute[i]->name, name) == 0)
-            return node->proto->attribute[i];
-    return NULL;
-}
-
-static bool is_product(const struct finder *f, int32_t value, struct product *out)
-{
-    const struct onnx_node *node = made_by(f, value, "MatMul");
-    const Onnx__AttributeProto *a;
-    *out = (struct product){ONNX_ABSENT, ONNX_ABSENT, ONNX_ABSENT, false, 1, 1};
-    if (!node) {
-        node = made_by(f, value, "Gemm");
-        if (!node || ((a = attribute(node, "transA")) && a->i != 0))
-            return false;
-        out->transposed = (a = attribute(node, "transB")) && a->i != 0;
-        out->alpha = (a = attribute(node, "alpha")) ? a->f : 1;
-        out->beta = (a = attribute(node, "beta")) ? a->f : 1;
-        out->bias = node->n_inputs > 2 ? node->inputs[2] : ONNX_ABSENT;
-    }
-    if (node->n_inputs < 2)
-        return false;
-    out->operand = node->inputs[0];
-    out->weights = node->inputs[1];
-    return out->operand != ONNX_ABSENT && out->weights != ONNX_ABSENT;
-}
-
-/* Where a value comes from, through nodes that only pass it on. */
-static int32_t root_of(const struct finder *f, int32_t value)
-{
-    enum { FARTHEST = 24 }; /* a hostile file has a million of them */
-    for (uint32_t i = 0; i < FARTHEST; i++) {
-        const struct onnx_value *at = &f->import->values[value];
-        const struct onnx_node *node = at->producer < 0 ? NULL : &f->import->nodes[at->producer];
-        const char *op = node && node->proto->op_type ? node->proto->op_type : "";
-        if (!node || node->kind != NODE_PLAIN || !onnx_passes_on(op) ||
-            node->n_inputs == 0 || node->inputs[0] == ONNX_ABSENT)
-            return value;
-        value = node->inputs[0];
-    }
-    return value;
-}
-
-static bool is_graph_input(const struct finder *f, int32_t value)
-{
-    return f->import->values[value].input != NULL;
-}
-
-/* Gate number *slot_out of `n` that a Split cuts out of *sum_out; its sizes, if they are an input. */
-static bool gate(const struct finder *f, int32_t value, uint32_t n, int32_t *sum_out, uint32_t *slot_out,
-                 int32_t *sizes_out)
-{
-    const struct onnx_node *node = made_by(f, value, "Split");
-    const Onnx__AttributeProto *axis, *sizes;
-    if (!node || node->n_outputs != n || node->n_inputs == 0 || node->inputs[0] == ONNX_ABSENT)
-        return false;
-    axis = attribute(node, "axis");
-    sizes = attribute(node, "split");
-    if (!axis || (axis->i != 1 && axis->i != -1))
-        return false;
-    for (size_t i = 1; sizes && i < sizes->n_ints; i++)
-        if (sizes->ints[i] != sizes->ints[0])
-            return false;
-    if (*sum_out != ONNX_ABSENT && *sum_out != node->inputs[0])
-        return false;
-    *sum_out = node->inputs[0];
-    *slot_out = f->import->values[value].slot;
-    *sizes_out = node->n_inputs > 1 ? node->inputs[1] : ONNX_ABSENT;
+    *out = (struct poly){0};
+    for (uint32_t i = 0; i < a->n; i++)
+        for (uint32_t k = 0; k < b->n; k++) {
+            struct monomial *m = &out->of[out->n];
+            if (out->n == MAX_MONOMIALS || a->of[i].n + b->of[k].n > MAX_ATOMS)
+                return false;
+            *m = a->of[i];
+            memcpy(m->atoms + m->n, b->of[k].atoms, b->of[k].n * sizeof *m->atoms);
+            m->n += b->of[k].n;
+            m->sign *= b->of[k].sign;
+            out->n++;
+        }
     return true;
+}
+
+static bool poly_of_two(const struct cell_finder *f, const struct onnx_node *node, uint32_t depth,
+                        struct poly *out)
+{
+    struct poly a, b;
+    int32_t left, right;
+    if (!cell_operands(node, 0, &left, &right) || !poly_of(f, left, depth + 1, &a) ||
+        !poly_of(f, right, depth + 1, &b))
+        return false;
+    if (onnx_is_op(node, "Mul"))
+        return poly_mul(&a, &b, out);
+    *out = a;
+    return poly_add(out, &b, onnx_is_op(node, "Sub") ? -1 : 1);
+}
+
+static bool poly_of(const struct cell_finder *f, int32_t value, uint32_t depth, struct poly *out)
+{
+    enum { DEEPEST = 6 };
+    static const char *const ops[] = {"Add", "Sub", "Mul"};
+    const struct onnx_node *node = NULL;
+    for (uint32_t i = 0; depth < DEEPEST && !node && i < 3; i++)
+        node = cell_made_by(f, value, ops[i]);
+    if (node)
+        return poly_of_two(f, node, depth, out);
+    *out = (struct poly){.n = 1, .of = {{.sign = 1}}};
+    if (!cell_is_one(f, value))
+        out->of[0].atoms[out->of[0].n++] = value;
+    return true;
+}
+
+/* The atom of a product of two beside `atom`, or ONNX_ABSENT. */
+static int32_t beside(const struct monomial *m, int32_t atom)
+{
+    return m->n != 2               ? ONNX_ABSENT
+           : m->atoms[0] == atom   ? m->atoms[1]
+           : m->atoms[1] == atom   ? m->atoms[0]
+                                   : ONNX_ABSENT;
 }
 
 /* ---- which operand is the state ------------------------------------------ */
 
-static bool is_constant(const struct finder *f, int32_t value)
+static bool is_constant(const struct cell_finder *f, int32_t value)
 {
-    const struct onnx_value *v = &f->import->values[value];
-    const struct onnx_node *node = v->producer < 0 ? NULL : &f->import->nodes[v->producer];
-    return v->initializer || (node && (onnx_is_op(node, "Constant") || onnx_is_op(node, "ConstantOfShape") ||
-                                       onnx_is_op(node, "Expand")));
+    return f->constant[value];
+}
+
+static bool is_graph_input(const struct cell_finder *f, int32_t value)
+{
+    return f->import->values[value].input != NULL;
 }
 
 /* From outside, a first state, or a cell before this one. What other nodes compute is no state. */
-static bool may_be_state(const struct finder *f, int32_t value)
+static bool may_be_state(const struct cell_finder *f, int32_t value)
 {
-    int32_t root = root_of(f, value);
-    int64_t producer = f->import->values[root].producer;
-    return is_graph_input(f, root) || is_constant(f, root) ||
-           (producer >= 0 && f->import->nodes[producer].kind == NODE_CELL);
+    int32_t root = cell_root(f, value);
+    return is_graph_input(f, root) || is_constant(f, value) || f->owner[root] >= 0;
 }
 
 /* The state of a cell comes from where its c comes from, or from an input of the graph: of two such
  * inputs from the later one, for x is named first. */
-static bool second_is_state(const struct finder *f, int32_t a, int32_t b, int32_t c)
+static bool second_is_state(const struct cell_finder *f, int32_t a, int32_t b, int32_t c)
 {
-    int32_t root_a = root_of(f, a), root_b = root_of(f, b), root_c = c == ONNX_ABSENT ? c : root_of(f, c);
+    int32_t root_a = cell_root(f, a), root_b = cell_root(f, b), root_c = c == ONNX_ABSENT ? c : cell_root(f,
+                                                                                                          c);
     if (root_c != ONNX_ABSENT && (root_a == root_c || root_b == root_c))
         return root_b == root_c;
-    if (root_c != ONNX_ABSENT && f->import->values[root_c].producer >= 0) {
-        int64_t cell = f->import->values[root_c].producer;
-        if (f->import->nodes[cell].kind == NODE_CELL)
-            return f->import->values[root_b].producer == cell;
-    }
-    if (is_constant(f, root_a) != is_constant(f, root_b))
-        return is_constant(f, root_b);
+    if (root_c != ONNX_ABSENT && f->owner[root_c] >= 0)
+        return f->owner[root_b] == f->owner[root_c];
+    if (is_constant(f, a) != is_constant(f, b))
+        return is_constant(f, b);
     if (is_graph_input(f, root_a) != is_graph_input(f, root_b))
         return is_graph_input(f, root_b);
     return root_b > root_a;
 }
 
-/* ---- sums ---------------------------------------------------------------- */
+/* What the products of a cell take, parts of joined operands apart. */
+enum { MAX_OPERANDS = 8 };
 
-/* Two products and at most one more term, a constant. */
-static bool is_sum(const struct finder *f, int32_t value, struct onnx_cell *cell)
-{
-    const struct onnx_node *add = made_by(f, value, "Add");
-    int32_t a, b;
-    for (uint32_t k = 0; k < 2; k++) {
-        if (!operands(add, k, &a, &b))
-            return false;
-        if (is_product(f, a, &cell->x) && is_product(f, b, &cell->h)) {
-            cell->bias = ONNX_ABSENT;
-            return true;
-        }
-        if (made_by(f, a, "Add") && is_constant(f, b)) {
-            const struct onnx_node *inner = made_by(f, a, "Add");
-            cell->bias = b;
-            if (operands(inner, 0, &a, &b) && is_product(f, a, &cell->x) && is_product(f, b, &cell->h))
-                return true;
-        }
-    }
-    return false;
-}
-
-/* In an unrolled loop an exporter computes the first product with the state itself. */
-static bool is_folded_sum(const struct finder *f, int32_t value, struct onnx_cell *cell)
-{
-    int32_t a, b;
-    for (uint32_t k = 0; k < 2; k++) {
-        if (!operands(made_by(f, value, "Add"), k, &a, &b) || !is_product(f, a, &cell->x) || !is_constant(f,
-                                                                                                          b))
-            continue;
-        cell->h = (struct product){b, ONNX_ABSENT, ONNX_ABSENT, false, 1, 1};
-        cell->bias = ONNX_ABSENT;
-        cell->folded = true;
-        return true;
-    }
-    return false;
-}
-
-static void order_products(const struct finder *f, struct onnx_cell *cell, int32_t c)
-{
-    struct product first = cell->x;
-    if (second_is_state(f, cell->x.operand, cell->h.operand, c))
-        return;
-    cell->x = cell->h;
-    cell->h = first;
-}
-
-/* ---- LSTM ---------------------------------------------------------------- */
-
-struct lstm_match {
-    int32_t c_before, c_after, sum, sizes;
-    uint32_t slots[4]; /* i, f, g, o */
+struct operands {
+    uint32_t n;
+    int32_t of[MAX_OPERANDS];
+    bool has_others; /* terms that are no product */
 };
 
-static bool sigmoid_gate(const struct finder *f, int32_t value, struct lstm_match *m, uint32_t which)
+static void add_operand(struct operands *all, int32_t value)
 {
-    return gate(f, argument(f, value, "Sigmoid"), 4, &m->sum, &m->slots[which], &m->sizes);
+    for (uint32_t i = 0; i < all->n; i++)
+        if (all->of[i] == value)
+            return;
+    if (all->n < MAX_OPERANDS)
+        all->of[all->n++] = value;
 }
 
-/* σ(i) ⊗ tanh(g) and σ(f) ⊗ c. */
-static bool is_update(const struct finder *f, int32_t write, int32_t keep, struct lstm_match *m)
+static struct operands operands_of(const struct cell_finder *f, const struct cell_sum *sums, uint32_t n)
 {
-    int32_t a, b;
-    bool found = false;
-    for (uint32_t k = 0; !found && k < 2; k++)
-        found = operands(made_by(f, write, "Mul"), k, &a, &b) && sigmoid_gate(f, a, m, 0) &&
-                gate(f, argument(f, b, "Tanh"), 4, &m->sum, &m->slots[2], &m->sizes);
-    for (uint32_t k = 0; found && k < 2; k++)
-        if (operands(made_by(f, keep, "Mul"), k, &a, &b) && sigmoid_gate(f, a, m, 1)) {
-            m->c_before = b;
-            return true;
+    struct operands all = {0};
+    for (uint32_t s = 0; s < n; s++)
+        for (uint32_t i = 0; i < sums[s].n; i++) {
+            const struct cell_term *term = &sums[s].terms[i];
+            int32_t parts[2];
+            if (term->weights == ONNX_ABSENT) {
+                all.has_others |= term->kind != TERM_BIAS;
+            } else if (cell_joined(f, term->value, parts)) {
+                add_operand(&all, parts[0]);
+                add_operand(&all, parts[1]);
+            } else {
+                add_operand(&all, term->value);
+            }
         }
-    return false;
+    return all;
 }
 
-static bool match_lstm(const struct finder *f, struct lstm_match *m)
+/* ---- cells --------------------------------------------------------------- */
+
+static struct onnx_cell *new_cell(struct cell_finder *f, const struct onnx_cell *made,
+                                  const struct cell_sum *sums)
 {
-    int32_t o, squashed, a, b;
-    for (uint32_t k = 0; k < 2; k++) {
-        *m = (struct lstm_match){ONNX_ABSENT, ONNX_ABSENT, ONNX_ABSENT, ONNX_ABSENT, {0}};
-        if (!operands(f->anchor, k, &o, &squashed) || !sigmoid_gate(f, o, m, 3))
-            continue;
-        m->c_after = argument(f, squashed, "Tanh");
-        for (uint32_t j = 0; j < 2; j++)
-            if (operands(made_by(f, m->c_after, "Add"), j, &a, &b) && is_update(f, a, b, m))
-                return (1u << m->slots[0] | 1u << m->slots[1] | 1u << m->slots[2] | 1u << m->slots[3]) == 15;
+    struct onnx_cell *cell = onnx_alloc(f->import, 1, sizeof *cell), **grown;
+    if (cell)
+        *cell = *made;
+    if (!cell || !(cell->sums = onnx_alloc(f->import, made->n_sums, sizeof *sums)))
+        return NULL;
+    memcpy(cell->sums, sums, made->n_sums * sizeof *sums);
+    if (f->n_cells == f->n_room) {
+        f->n_room = 2 * f->n_room + 16;
+        grown = onnx_alloc(f->import, f->n_room, sizeof *grown);
+        if (!grown)
+            return NULL;
+        if (f->n_cells)
+            memcpy(grown, f->cells, f->n_cells * sizeof *grown);
+        f->cells = grown;
     }
-    return false;
+    f->cells[f->n_cells] = cell;
+    return cell;
 }
 
-/* ---- the new node -------------------------------------------------------- */
-
-/* The nodes of which a cell was made, back to its products: not to be told as left out. */
-static void mark(struct finder *f, int32_t value, uint32_t depth)
+/* The nodes of which a cell is made, back to its products. */
+static void mark(struct cell_finder *f, int32_t value, uint32_t depth)
 {
-    static const char *const ops[] = {"Gemm", "MatMul", "Mul", "Add", "Sub", "Sigmoid", "Tanh", "Split"};
-    struct onnx_import *import = f->import;
+    static const char *const ops[] = {"Gemm", "MatMul", "Mul",  "Add",   "Sub",   "Sigmoid",
+                                      "Tanh", "Split",  "Relu", "Slice", "Concat"};
     const struct onnx_node *node = NULL;
     uint32_t op = 0;
     for (; !node && op < sizeof ops / sizeof *ops; op++)
-        node = made_by(f, value, ops[op]);
-    if (!node || node->of_cell || depth == 0)
+        node = cell_made_by(f, value, ops[op]);
+    if (!node || depth == 0 || f->part_of[node - f->import->nodes] >= 0)
         return;
-    import->nodes[node - import->nodes].of_cell = true;
+    f->part_of[node - f->import->nodes] = (int32_t)f->n_cells;
     for (uint32_t i = 0; op > 2 && i < node->n_inputs; i++)
         mark(f, node->inputs[i], depth - 1);
 }
 
-static bool replace(struct finder *f, const struct onnx_cell *found, int32_t c_before, int32_t c_after)
+/* A cell that continues an earlier one does so for the product with the state. */
+static bool keep_cell(struct cell_finder *f, const struct onnx_cell *made, const struct cell_sum *sums)
 {
-    struct onnx_import *import = f->import;
-    struct onnx_node *node = &import->nodes[f->anchor - import->nodes];
-    struct onnx_cell *cell = onnx_alloc(import, 1, sizeof *cell);
-    int32_t h_after = node->outputs[0];
-    int32_t *inputs = onnx_alloc(import, CELL_INPUTS, sizeof *inputs);
-    int32_t *outputs = onnx_alloc(import, 3, sizeof *outputs);
-    if (!cell || !inputs || !outputs)
+    struct onnx_cell *cell = new_cell(f, made, sums);
+    int32_t before = made->state == ONNX_ABSENT ? -1 : f->owner[cell_root(f, made->state)];
+    if (!cell)
         return false;
-    *cell = *found;
-    cell->anchor = *node;
-    for (uint32_t i = 0; i < node->n_inputs; i++)
-        mark(f, node->inputs[i], 8);
-    for (uint32_t i = 0; i < CELL_INPUTS; i++)
-        inputs[i] = ONNX_ABSENT;
-    inputs[CELL_X] = cell->x.operand;
-    inputs[CELL_W] = cell->x.weights;
-    inputs[CELL_R] = cell->h.weights;
-    inputs[CELL_H] = cell->state;
-    inputs[CELL_C] = c_before;
-    inputs[CELL_BIAS_X] = cell->x.bias;
-    inputs[CELL_BIAS_H] = cell->h.bias;
-    inputs[CELL_BIAS] = cell->bias;
-    inputs[CELL_SPLIT_X] = cell->split_x;
-    inputs[CELL_SPLIT_H] = cell->split_h;
-    if (cell->h.operand != cell->state)
-        inputs[CELL_FIRST] = cell->h.operand;
-    outputs[0] = ONNX_ABSENT;
-    outputs[1] = h_after;
-    outputs[2] = c_after;
-    import->values[h_after].slot = 1;
-    if (c_after != ONNX_ABSENT) {
-        struct onnx_value *c = &import->values[c_after];
-        cell->c_producer = c->producer;
-        import->nodes[c->producer].outputs[0] = ONNX_ABSENT;
-        c->producer = f->anchor - import->nodes;
-        c->slot = 2;
+    mark(f, cell->h_after, 20);
+    cell->anchor = (uint32_t)(f->anchor - f->import->nodes);
+    cell->before = before >= 0 && f->cells[before]->type == cell->type ? before : -1;
+    cell->after = -1;
+    if (cell->before >= 0) {
+        if (f->cells[before]->after < 0)
+            f->cells[before]->after = (int32_t)f->n_cells;
+        cell->step = f->cells[before]->step + 1;
     }
-    node->kind = NODE_CELL;
-    node->cell = cell;
-    node->inputs = inputs;
-    node->outputs = outputs;
-    node->n_inputs = CELL_INPUTS;
-    node->n_outputs = 3;
+    f->owner[cell->h_after] = (int32_t)f->n_cells;
+    if (cell->c_after != ONNX_ABSENT)
+        f->owner[cell->c_after] = (int32_t)f->n_cells;
+    f->n_cells++;
     return true;
 }
 
-/* The cell before it in an unrolled loop, if there is one, takes from it what was folded away there. */
-static void continue_loop(struct finder *f, const struct onnx_cell *cell, int32_t c_before)
+/* All sums have x, and all or none the state; *folded: none, but constants instead. */
+static bool has_both(const struct cell_sum *sums, uint32_t n, uint32_t n_with_state, bool *folded)
 {
-    struct onnx_import *import = f->import;
-    const struct onnx_value *c = &import->values[c_before];
-    struct onnx_node *before = c->producer < 0 ? NULL : &import->nodes[c->producer];
-    if (!before || before->kind != NODE_CELL || import->values[cell->h.operand].producer != c->producer)
-        return;
-    import->unrolled = true;
-    if (!before->cell->folded || before->cell->h.weights != ONNX_ABSENT ||
-        import->values[cell->h.weights].producer > before - import->nodes)
-        return;
-    before->cell->h = cell->h;
-    before->inputs[CELL_R] = cell->h.weights;
-    before->inputs[CELL_BIAS_H] = cell->h.bias;
+    uint32_t n_x = 0, n_state = 0, n_bias = 0;
+    for (uint32_t s = 0; s < n; s++) {
+        bool needs_x = s < 3 || n_with_state == n;
+        n_x += !needs_x || cell_has_kind(&sums[s], TERM_INPUT);
+        n_state += cell_has_kind(&sums[s], TERM_STATE);
+        n_bias += cell_has_kind(&sums[s], TERM_BIAS);
+    }
+    *folded = n_state == 0;
+    return n_x == n && (n_state == n_with_state || (n_state == 0 && n_bias == n));
+}
+
+/* ---- LSTM ---------------------------------------------------------------- */
+
+/* The state for a cell with this c; ONNX_ABSENT if there is none among its operands. */
+static int32_t state_for(const struct cell_finder *f, const struct operands *all, int32_t c)
+{
+    int32_t best = ONNX_ABSENT, root_c = cell_root(f, c);
+    if (all->n + all->has_others < 2)
+        return ONNX_ABSENT;
+    for (uint32_t i = 0; i < all->n; i++) {
+        int32_t root = cell_root(f, all->of[i]);
+        bool fits = f->owner[root_c] >= 0 ? f->owner[root] == f->owner[root_c]
+                    : is_constant(f, c)   ? is_constant(f, all->of[i])
+                                          : is_graph_input(f, root);
+        if (fits && (best == ONNX_ABSENT || second_is_state(f, best, all->of[i], c)))
+            best = all->of[i];
+    }
+    return best;
+}
+
+struct lstm_match {
+    int32_t gates[4], c_before, c_after; /* i, f, g, o: what the activations are applied to */
+};
+
+/* σ(f) ⊗ c + σ(i) ⊗ tanh(g), in any order. */
+static bool is_update(const struct cell_finder *f, int32_t c_after, struct lstm_match *m)
+{
+    struct poly p;
+    if (!cell_made_by(f, c_after, "Add") || !poly_of(f, c_after, 0, &p) || p.n != 2)
+        return false;
+    for (uint32_t k = 0; k < 8; k++) {
+        const struct monomial *write = &p.of[k & 1], *keep = &p.of[!(k & 1)];
+        uint32_t w = k >> 1 & 1, s = k >> 2;
+        if (write->n != 2 || keep->n != 2 || write->sign != 1 || keep->sign != 1)
+            return false;
+        m->gates[0] = cell_argument(f, write->atoms[w], "Sigmoid");
+        m->gates[2] = cell_argument(f, write->atoms[1 - w], "Tanh");
+        m->gates[1] = cell_argument(f, keep->atoms[s], "Sigmoid");
+        m->c_before = keep->atoms[1 - s];
+        if (m->gates[0] != ONNX_ABSENT && m->gates[2] != ONNX_ABSENT && m->gates[1] != ONNX_ABSENT &&
+            may_be_state(f, m->c_before))
+            return true;
+    }
+    return false;
+}
+
+static bool match_lstm(const struct cell_finder *f, struct lstm_match *m)
+{
+    int32_t o, squashed;
+    for (uint32_t k = 0; k < 2; k++) {
+        if (!cell_operands(f->anchor, k, &o, &squashed))
+            return false;
+        m->gates[3] = cell_argument(f, o, "Sigmoid");
+        m->c_after = cell_argument(f, squashed, "Tanh");
+        if (m->gates[3] != ONNX_ABSENT && m->c_after != ONNX_ABSENT && is_update(f, m->c_after, m))
+            return true;
+    }
+    return false;
 }
 
 /* An LSTM cell ends with o ⊗ tanh(c). Where c is read before that, it stays as it is. */
-static bool try_lstm(struct finder *f)
+static bool try_lstm(struct cell_finder *f)
 {
-    struct onnx_cell cell = {.type = MODEL_LSTM, .n_gates = 4};
+    struct onnx_cell cell = {.type = MODEL_LSTM, .n_sums = 4, .h_after = f->anchor->outputs[0]};
+    struct cell_sum sums[4];
     struct lstm_match m;
-    if (!match_lstm(f, &m) || f->first_use[m.c_after] < (uint32_t)(f->anchor - f->import->nodes) ||
-        !may_be_state(f, m.c_before) || !(is_sum(f, m.sum, &cell) || (is_constant(f, m.c_before) &&
-                                                                      is_folded_sum(f, m.sum, &cell))))
+    struct operands all;
+    if (!match_lstm(f, &m) || f->first_use[m.c_after] < (uint32_t)(f->anchor - f->import->nodes))
         return true;
-    if (!cell.folded)
-        order_products(f, &cell, m.c_before);
-    continue_loop(f, &cell, m.c_before);
     for (uint32_t i = 0; i < 4; i++)
-        cell.order.of_gate[i] = (uint8_t)m.slots[i];
-    cell.state = cell.h.operand;
-    cell.split_x = m.sizes;
-    cell.split_h = ONNX_ABSENT;
-    return replace(f, &cell, m.c_before, m.c_after);
+        if (!cell_sum_of(f, m.gates[i], 1, &sums[i]) || sums[i].gate != ONNX_ABSENT)
+            return true;
+    all = operands_of(f, sums, 4);
+    cell.state = state_for(f, &all, m.c_before);
+    for (uint32_t i = 0; i < 4; i++)
+        if (!cell_sort_terms(f, cell.state, cell.state, &sums[i]))
+            return true;
+    if (!has_both(sums, 4, 4, &cell.may_be_other) || (cell.may_be_other && !is_constant(f, m.c_before)))
+        return true;
+    cell.c_before = m.c_before;
+    cell.c_after = m.c_after;
+    return keep_cell(f, &cell, sums);
 }
 
 /* ---- GRU ----------------------------------------------------------------- */
 
-struct gru_match {
-    int32_t sums[2], sizes[2]; /* two products, each of which is cut into gates */
-    uint32_t slots[2][3];      /* r, z, n */
-    int32_t state;
+/* a + z ⊗ (b - a). */
+struct mixture {
+    int32_t a, b, z;
 };
 
-/* The two inputs of a sum as gate `which` of either product; a product is known by its Split. */
-static bool gate_pair(const struct finder *f, int32_t a, int32_t b, uint32_t which, struct gru_match *m)
+static bool is_mixture(const struct cell_finder *f, int32_t value, struct mixture *out)
 {
-    return gate(f, a, 3, &m->sums[0], &m->slots[0][which], &m->sizes[0]) &&
-           gate(f, b, 3, &m->sums[1], &m->slots[1][which], &m->sizes[1]);
-}
-
-static bool sigmoid_pair(const struct finder *f, int32_t value, uint32_t which, struct gru_match *m)
-{
-    const struct onnx_node *add = made_by(f, argument(f, value, "Sigmoid"), "Add");
-    int32_t a, b;
-    for (uint32_t k = 0; k < 2; k++)
-        if (operands(add, k, &a, &b) && gate_pair(f, a, b, which, m))
+    struct poly p;
+    if (!poly_of(f, value, 0, &p) || p.n != 3)
+        return false;
+    for (uint32_t k = 0; k < 6; k++) {
+        const struct monomial *one = &p.of[k % 3], *less = &p.of[(k + 1 + k / 3) % 3];
+        const struct monomial *more = &p.of[(k + 2 - k / 3) % 3];
+        if (one->n != 1 || one->sign != 1 || less->sign != -1 || more->sign != 1)
+            continue;
+        out->a = one->atoms[0];
+        out->z = beside(less, out->a);
+        out->b = out->z == ONNX_ABSENT ? ONNX_ABSENT : beside(more, out->z);
+        if (out->b != ONNX_ABSENT && cell_made_by(f, out->z, "Sigmoid"))
             return true;
+    }
     return false;
 }
 
-/* n = tanh(x part + r ⊗ h part). */
-static bool is_candidate(const struct finder *f, int32_t value, struct gru_match *m)
+/* What r ⊗ h is called, if a product takes it: the reset is before that product. */
+static int32_t reset_before(const struct cell_finder *f, const struct cell_sum *n, int32_t h, int32_t *r)
 {
-    const struct onnx_node *add = made_by(f, argument(f, value, "Tanh"), "Add");
-    int32_t x_part, product, r, h_part;
-    for (uint32_t k = 0; k < 2; k++)
-        for (uint32_t j = 0; j < 2; j++)
-            if (operands(add, k, &x_part, &product) && operands(made_by(f, product, "Mul"), j, &h_part, &r) &&
-                made_by(f, r, "Sigmoid") && gate_pair(f, x_part, h_part, 2, m) && sigmoid_pair(f, r, 0, m))
-                return true;
-    return false;
+    struct operands all = operands_of(f, n, 1);
+    int32_t state;
+    for (uint32_t i = 0; i < all.n; i++)
+        for (uint32_t k = 0; k < 2; k++)
+            if (cell_operands(cell_made_by(f, all.of[i], "Mul"), k, r, &state) &&
+                cell_made_by(f, *r, "Sigmoid") && cell_same_state(f, state, h))
+                return all.of[i];
+    return ONNX_ABSENT;
 }
 
-/* h' = (h - n) ⊗ z + n. */
-static bool match_gru(const struct finder *f, struct gru_match *m)
+/* The sums of r, z, n and for the reset behind the product of what r is multiplied with. */
+static bool gru_sums(const struct cell_finder *f, const struct mixture *mix, bool n_first,
+                     struct onnx_cell *cell, struct cell_sum *sums)
 {
-    int32_t n, product, difference, z, h, same;
-    for (uint32_t k = 0; k < 2; k++)
-        for (uint32_t j = 0; j < 2; j++) {
-            *m = (struct gru_match){{ONNX_ABSENT, ONNX_ABSENT}, {0}, {{0}}, ONNX_ABSENT};
-            if (!operands(f->anchor, k, &product, &n) ||
-                !operands(made_by(f, product, "Mul"), j, &difference, &z) ||
-                !operands(made_by(f, difference, "Sub"), 0, &h, &same) || same != n ||
-                !is_candidate(f, n, m) || !sigmoid_pair(f, z, 1, m))
-                continue;
-            m->state = h;
-            return true;
-        }
-    return false;
+    int32_t n = n_first ? mix->a : mix->b, reset = ONNX_ABSENT, seen = cell->state;
+    if (!cell_sum_of(f, cell_argument(f, n, "Tanh"), 1, &sums[2]) ||
+        !cell_sum_of(f, cell_argument(f, mix->z, "Sigmoid"), n_first ? 1 : -1, &sums[1]))
+        return false;
+    cell->reset_after = sums[2].gate != ONNX_ABSENT;
+    if (cell->reset_after) {
+        reset = sums[2].gate;
+        if (!cell_sum_of(f, sums[2].gated, sums[2].gated_factor, &sums[3]) || sums[3].gate != ONNX_ABSENT)
+            return false;
+    } else if ((seen = reset_before(f, &sums[2], cell->state, &reset)) == ONNX_ABSENT) {
+        return false;
+    }
+    cell->n_sums = 3 + cell->reset_after;
+    if (!cell_sum_of(f, cell_argument(f, reset, "Sigmoid"), 1, &sums[0]) || sums[0].gate != ONNX_ABSENT ||
+        sums[1].gate != ONNX_ABSENT)
+        return false;
+    for (uint32_t i = 0; i < cell->n_sums; i++)
+        if (!cell_sort_terms(f, cell->state, i == 2 ? seen : cell->state, &sums[i]))
+            return false;
+    return !cell->reset_after || (!cell_has_kind(&sums[2], TERM_STATE) && !cell_has_kind(&sums[3],
+                                                                                         TERM_INPUT));
 }
 
-static bool try_gru(struct finder *f)
+static bool has_gru_terms(const struct cell_sum *sums, struct onnx_cell *cell)
 {
-    struct onnx_cell cell = {.type = MODEL_GRU, .n_gates = 3, .bias = ONNX_ABSENT};
-    struct gru_match m;
-    if (!match_gru(f, &m) || !may_be_state(f, m.state) || !is_product(f, m.sums[0], &cell.x) ||
-        !is_product(f, m.sums[1], &cell.h) || memcmp(m.slots[0], m.slots[1], sizeof m.slots[0]) ||
-        (cell.h.operand != m.state && !(is_constant(f, cell.h.operand) && is_constant(f, m.state))) ||
-        (1u << m.slots[0][0] | 1u << m.slots[0][1] | 1u << m.slots[0][2]) != 7)
+    bool folded;
+    uint32_t n_state = 0;
+    for (uint32_t i = 0; i < cell->n_sums; i++) {
+        bool inner = i == 3, outer = i == 2 && cell->reset_after;
+        bool state = cell_has_kind(&sums[i], TERM_STATE);
+        if (!inner && !cell_has_kind(&sums[i], TERM_INPUT))
+            return false;
+        if (!outer && !state && !cell_has_kind(&sums[i], TERM_BIAS))
+            return false;
+        n_state += state;
+    }
+    folded = n_state == 0;
+    cell->may_be_other = folded;
+    return folded || n_state == 3;
+}
+
+/* h' = n + z ⊗ (h - n), or with 1 - z for z. */
+static bool try_gru(struct cell_finder *f)
+{
+    struct cell_sum sums[4];
+    struct mixture mix;
+    if (!is_mixture(f, f->anchor->outputs[0], &mix))
         return true;
-    for (uint32_t i = 0; i < 3; i++)
-        cell.order.of_gate[i] = (uint8_t)m.slots[0][i];
-    cell.state = m.state;
-    cell.split_x = m.sizes[0];
-    cell.split_h = m.sizes[1];
-    if (f->import->values[m.state].producer >= 0)
-        f->import->unrolled |= f->import->nodes[f->import->values[m.state].producer].kind == NODE_CELL;
-    return replace(f, &cell, ONNX_ABSENT, ONNX_ABSENT);
+    for (uint32_t k = 0; k < 2; k++) {
+        struct onnx_cell cell = {.type = MODEL_GRU, .h_after = f->anchor->outputs[0],
+                                 .c_before = ONNX_ABSENT, .c_after = ONNX_ABSENT};
+        cell.state = k == 0 ? mix.b : mix.a;
+        if (may_be_state(f, cell.state) && gru_sums(f, &mix, k == 0, &cell, sums) &&
+            has_gru_terms(sums, &cell) && (!cell.may_be_other || is_constant(f, cell.state)))
+            return keep_cell(f, &cell, sums);
+    }
+    return true;
 }
 
 /* ---- RNN ----------------------------------------------------------------- */
 
-/* act(product + product), one of them with an input of the graph. That alone could be anything; it
- * is a state if what comes out is an output of the graph. */
-static bool try_rnn(struct finder *f, uint32_t activation)
+/* Both multiply what is no state with the same weights. */
+static bool same_input(const struct cell_sum *a, const struct cell_sum *b)
 {
-    struct onnx_cell cell = {.type = MODEL_RNN, .n_gates = 1, .activation = activation};
+    uint32_t i = 0;
+    for (; i < a->n && a->terms[i].kind == TERM_INPUT; i++)
+        if (i == b->n || b->terms[i].kind != TERM_INPUT || a->terms[i].weights != b->terms[i].weights)
+            return false;
+    return i == b->n || b->terms[i].kind != TERM_INPUT;
+}
+
+/* The sum with `state` among its operands continues the RNN that has this state. */
+static bool continues_rnn(const struct cell_finder *f, const struct cell_sum *sum, int32_t state)
+{
+    int32_t owner = f->owner[cell_root(f, state)];
+    struct cell_sum sorted = *sum;
+    return owner >= 0 && f->cells[owner]->type == MODEL_RNN && cell_sort_terms(f, state, state, &sorted) &&
+           same_input(&sorted, f->cells[owner]->sums);
+}
+
+static bool first_input(const struct cell_finder *f, int32_t value)
+{
     const Onnx__GraphProto *graph = f->import->model->graph;
-    bool returned = false;
-    if (!is_sum(f, f->anchor->inputs[0], &cell))
-        return true;
-    for (size_t i = 0; !returned && i < graph->n_output; i++)
-        returned = graph->output[i]->name &&
-                   strcmp(graph->output[i]->name, f->import->values[f->anchor->outputs[0]].name) == 0;
-    if (!returned)
-        return true;
-    order_products(f, &cell, ONNX_ABSENT);
-    if (!is_graph_input(f, root_of(f, cell.h.operand)))
-        return true;
-    cell.state = cell.h.operand;
-    cell.split_x = cell.split_h = ONNX_ABSENT;
-    return replace(f, &cell, ONNX_ABSENT, ONNX_ABSENT);
+    return graph->n_input > 0 && graph->input[0] == f->import->values[value].input;
 }
 
-/* ---- all cells ----------------------------------------------------------- */
-
-/* A cell whose recurrent product was folded away and that nobody continues is none. */
-static void restore(struct onnx_import *import, uint32_t i)
+static int32_t rnn_state(const struct cell_finder *f, const struct cell_sum *sum)
 {
-    const struct onnx_cell *cell = import->nodes[i].cell;
-    const int32_t *outputs = import->nodes[i].outputs;
-    if (import->nodes[i].kind != NODE_CELL || !cell->folded || cell->h.weights != ONNX_ABSENT)
+    struct operands all = operands_of(f, sum, 1);
+    int32_t best = ONNX_ABSENT;
+    for (uint32_t i = 0; i < all.n; i++)
+        if (continues_rnn(f, sum, all.of[i]))
+            return all.of[i];
+    if (all.n + all.has_others < 2)
+        return ONNX_ABSENT;
+    for (uint32_t i = 0; i < all.n; i++) {
+        int32_t root = cell_root(f, all.of[i]);
+        if (!is_constant(f, all.of[i]) && (!is_graph_input(f, root) || (all.has_others && first_input(f, root))))
+            continue;
+        if (best == ONNX_ABSENT || second_is_state(f, best, all.of[i], ONNX_ABSENT))
+            best = all.of[i];
+    }
+    return best;
+}
+
+/* act(sum). That alone could be anything; it is a cell if its state comes from outside and goes out
+ * again, or if another step follows. */
+static bool try_rnn(struct cell_finder *f, uint32_t activation, const bool *returned)
+{
+    struct onnx_cell cell = {.type = MODEL_RNN, .activation = activation, .n_sums = 1,
+                             .h_after = f->anchor->outputs[0], .c_before = ONNX_ABSENT,
+                             .c_after = ONNX_ABSENT};
+    struct cell_sum sum;
+    bool folded, taken = f->part_of[f->anchor - f->import->nodes] >= 0;
+    if (taken || !cell_sum_of(f, f->anchor->inputs[0], 1, &sum) || sum.gate != ONNX_ABSENT)
+        return true;
+    cell.state = rnn_state(f, &sum);
+    if (!cell_sort_terms(f, cell.state, cell.state, &sum) || !has_both(&sum, 1, 1, &folded))
+        return true;
+    cell.may_be_other = folded || is_constant(f, cell.state) ||
+                        (is_graph_input(f, cell_root(f, cell.state)) && !returned[cell.h_after]);
+    return keep_cell(f, &cell, &sum);
+}
+
+/* Values that outputs of the graph are, maybe rearranged or beside others. */
+static bool *find_returned(const struct cell_finder *f)
+{
+    const struct onnx_import *import = f->import;
+    const Onnx__GraphProto *graph = import->model->graph;
+    bool *returned = onnx_alloc(f->import, (size_t)import->n_values + 1, sizeof *returned);
+    for (uint32_t v = 0; returned && v < import->n_values; v++)
+        for (size_t i = 0; i < graph->n_output && import->values[v].scope == 0; i++)
+            returned[v] |= graph->output[i]->name && strcmp(graph->output[i]->name, import->values[v].name) == 0;
+    for (uint32_t i = import->n_nodes; returned && i-- > 0;) {
+        const struct onnx_node *node = &import->nodes[i];
+        bool any = false;
+        for (uint32_t k = 0; k < node->n_outputs; k++)
+            any |= node->outputs[k] != ONNX_ABSENT && returned[node->outputs[k]];
+        for (uint32_t k = 0; any && node->kind == NODE_PLAIN && k < node->n_inputs; k++)
+            if (node->inputs[k] != ONNX_ABSENT && onnx_passes_on(node->proto->op_type ? node->proto->op_type : "") &&
+                (k == 0 || onnx_is_op(node, "Concat")))
+                returned[node->inputs[k]] = true;
+    }
+    return returned;
+}
+
+/* ---- the nodes ----------------------------------------------------------- */
+
+struct wiring {
+    struct onnx_cell *cell;
+    struct onnx_node *node;
+    uint32_t room;
+};
+
+static void wire(struct wiring *w, int32_t value, enum onnx_cell_use use)
+{
+    if (value == ONNX_ABSENT || w->node->n_inputs == w->room)
         return;
-    import->values[outputs[1]].slot = import->values[outputs[2]].slot = 0;
-    import->values[outputs[2]].producer = cell->c_producer;
-    import->nodes[cell->c_producer].outputs[0] = outputs[2];
-    import->nodes[i] = cell->anchor;
+    w->cell->uses[w->node->n_inputs] = (uint8_t)use;
+    w->node->inputs[w->node->n_inputs++] = value;
 }
 
-static uint32_t *find_first_uses(struct onnx_import *import)
+static void wire_term(const struct cell_finder *f, struct wiring *w, const struct cell_term *term)
 {
-    uint32_t *first = onnx_alloc(import, (size_t)import->n_values + 1, sizeof *first);
-    if (!first)
-        return NULL;
-    for (uint32_t i = 0; i < import->n_values; i++)
-        first[i] = UINT32_MAX;
-    for (uint32_t i = import->n_nodes; i-- > 0;)
-        for (uint32_t k = 0; k < import->nodes[i].n_inputs; k++)
-            if (import->nodes[i].inputs[k] != ONNX_ABSENT && !onnx_is_op(&import->nodes[i], "Tanh"))
-                first[import->nodes[i].inputs[k]] = i;
-    return first;
+    static const enum onnx_cell_use uses[] = {CELL_USES_DATA, CELL_USES_STATE, CELL_USES_WEIGHTS};
+    wire(w, term->value, uses[term->kind]);
+    wire(w, term->weights, CELL_USES_WEIGHTS);
+    for (uint32_t i = 0; i < term->n_cuts; i++) {
+        const struct onnx_node *cut = &f->import->nodes[term->cuts[i].node];
+        for (uint32_t k = 1; k < cut->n_inputs && k < 5; k++)
+            wire(w, cut->inputs[k], CELL_USES_WEIGHTS);
+    }
+}
+
+static bool replace(struct cell_finder *f, struct onnx_cell *cell)
+{
+    struct onnx_import *import = f->import;
+    struct onnx_node *node = &import->nodes[cell->anchor];
+    struct wiring w = {cell, node, 2};
+    for (uint32_t s = 0; s < cell->n_sums; s++)
+        w.room += (cell->sums[s].n + (cell->folded ? cell->folded[s].n : 0)) * (2 + 4 * CELL_MAX_CUTS);
+    node->inputs = onnx_alloc(import, w.room, sizeof *node->inputs);
+    node->outputs = onnx_alloc(import, 3, sizeof *node->outputs);
+    cell->uses = onnx_alloc(import, w.room, sizeof *cell->uses);
+    if (!node->inputs || !node->outputs || !cell->uses)
+        return false;
+    node->kind = NODE_CELL;
+    node->cell = cell;
+    node->n_inputs = 0;
+    node->n_outputs = 3;
+    wire(&w, cell->state, CELL_USES_STATE);
+    wire(&w, cell->c_before, CELL_USES_STATE);
+    for (uint32_t s = 0; s < cell->n_sums; s++) {
+        for (uint32_t i = 0; i < cell->sums[s].n; i++)
+            wire_term(f, &w, &cell->sums[s].terms[i]);
+        for (uint32_t i = 0; cell->folded && i < cell->folded[s].n; i++)
+            wire_term(f, &w, &cell->folded[s].terms[i]);
+    }
+    node->outputs[0] = ONNX_ABSENT;
+    node->outputs[1] = cell->h_after;
+    node->outputs[2] = cell->c_after;
+    import->values[cell->h_after].slot = 1;
+    if (cell->c_after != ONNX_ABSENT) {
+        struct onnx_value *c = &import->values[cell->c_after];
+        import->nodes[c->producer].outputs[0] = ONNX_ABSENT;
+        c->producer = cell->anchor;
+        c->slot = 2;
+    }
+    return true;
+}
+
+/* ---- loops --------------------------------------------------------------- */
+
+/* Whether all that the product with the state and the biases take is known at node `anchor`. */
+static bool known_at(const struct cell_finder *f, const struct cell_sum *sum, uint32_t anchor)
+{
+    for (uint32_t i = 0; i < sum->n; i++) {
+        const struct cell_term *term = &sum->terms[i];
+        int32_t values[2 + 4 * CELL_MAX_CUTS] = {term->kind == TERM_BIAS ? term->value : ONNX_ABSENT,
+                                                 term->weights};
+        uint32_t n = 2;
+        if (term->kind == TERM_INPUT)
+            continue;
+        for (uint32_t k = 0; k < term->n_cuts; k++) {
+            const struct onnx_node *cut = &f->import->nodes[term->cuts[k].node];
+            for (uint32_t j = 1; j < cut->n_inputs && j < 5; j++)
+                values[n++] = cut->inputs[j];
+        }
+        for (uint32_t k = 0; k < n; k++)
+            if (values[k] != ONNX_ABSENT && f->import->values[values[k]].producer > (int64_t)anchor)
+                return false;
+    }
+    return true;
+}
+
+/* The product with the state and the biases of the step that follows, for a cell without: */
+static bool borrow(struct cell_finder *f, struct onnx_cell *cell)
+{
+    const struct onnx_cell *after = f->cells[cell->after];
+    struct cell_sum *own = cell->sums;
+    if (after->type != cell->type || after->n_sums != cell->n_sums)
+        return true;
+    for (uint32_t s = 0; s < cell->n_sums; s++)
+        if (!known_at(f, &after->sums[s], cell->anchor))
+            return true;
+    cell->sums = onnx_alloc(f->import, cell->n_sums, sizeof *cell->sums);
+    for (uint32_t s = 0; cell->sums && s < cell->n_sums; s++) {
+        struct cell_sum *sum = &cell->sums[s];
+        for (uint32_t i = 0; i < own[s].n; i++)
+            if (own[s].terms[i].kind == TERM_INPUT)
+                sum->terms[sum->n++] = own[s].terms[i];
+        for (uint32_t i = 0; i < after->sums[s].n; i++)
+            if (after->sums[s].terms[i].kind != TERM_INPUT && sum->n < CELL_MAX_TERMS)
+                sum->terms[sum->n++] = after->sums[s].terms[i];
+        for (uint32_t i = 0; i < sum->n; i++)
+            if (sum->terms[i].kind == TERM_STATE)
+                sum->terms[i].value = ONNX_ABSENT;
+    }
+    cell->folded = own;
+    return cell->sums != NULL;
+}
+
+static bool settle(struct cell_finder *f, uint32_t i)
+{
+    struct onnx_cell *cell = f->cells[i];
+    bool folded = true;
+    for (uint32_t s = 0; s < cell->n_sums; s++)
+        folded &= !cell_has_kind(&cell->sums[s], TERM_STATE);
+    if (cell->may_be_other && cell->after < 0)
+        return true;
+    if (folded && !borrow(f, cell))
+        return false;
+    if (folded && !cell->folded)
+        return true;
+    f->import->unrolled |= cell->before >= 0;
+    if (cell->step >= f->import->n_unrolled)
+        f->import->n_unrolled = cell->step + 1;
+    return replace(f, cell);
+}
+
+static bool find_in(struct cell_finder *f, bool rnn, const bool *returned)
+{
+    for (uint32_t i = 0; i < f->import->n_nodes; i++) {
+        const struct onnx_node *node = f->anchor = &f->import->nodes[i];
+        if (node->n_outputs != 1 || node->outputs[0] == ONNX_ABSENT || node->n_inputs == 0 ||
+            node->inputs[0] == ONNX_ABSENT)
+            continue;
+        if (!rnn && onnx_is_op(node, "Mul") && !try_lstm(f))
+            return false;
+        if (!rnn && (onnx_is_op(node, "Add") || onnx_is_op(node, "Sub")) && !try_gru(f))
+            return false;
+        if (rnn && onnx_is_op(node, "Tanh") && !try_rnn(f, MODEL_ACT_TANH, returned))
+            return false;
+        if (rnn && onnx_is_op(node, "Relu") && !try_rnn(f, MODEL_ACT_RELU, returned))
+            return false;
+    }
+    return true;
 }
 
 bool onnx_find_cells(struct onnx_import *import)
 {
-    struct finder finder = {.import = import, .first_use = find_first_uses(import)};
-    if (!finder.first_use)
+    struct cell_finder f;
+    bool *returned;
+    if (!cell_finder_init(import, &f) || !(returned = find_returned(&f)) || !find_in(&f, false, returned) ||
+        !find_in(&f, true, returned))
         return false;
-    for (uint32_t i = 0; i < import->n_nodes; i++) {
-        const struct onnx_node *node = finder.anchor = &import->nodes[i];
-        if (node->n_outputs != 1 || node->outputs[0] == ONNX_ABSENT || node->n_inputs == 0)
-            continue;
-        if (onnx_is_op(node, "Mul") && !try_lstm(&finder))
+    for (uint32_t i = 0; i < f.n_cells; i++)
+        if (!settle(&f, i))
             return false;
-        if (onnx_is_op(node, "Add") && !try_gru(&finder))
-            return false;
-        if (onnx_is_op(node, "Tanh") && !try_rnn(&finder, MODEL_ACT_TANH))
-            return false;
-        if (onnx_is_op(node, "Relu") && !try_rnn(&finder, MODEL_ACT_RELU))
-            return false;
-    }
     for (uint32_t i = 0; i < import->n_nodes; i++)
-        restore(import, i);
+        import->nodes[i].of_cell = f.part_of[i] >= 0 &&
+                                   import->nodes[f.cells[f.part_of[i]]->anchor].kind == NODE_CELL;
     return true;
+}
+
+enum onnx_cell_use onnx_cell_uses(const struct onnx_node *node, uint32_t input)
+{
+    return (enum onnx_cell_use)node->cell->uses[input];
 }

@@ -1,282 +1,602 @@
 /* SPDX-License-Identifier: MIT
  *
  * Layers of cells that were written out: one for a cell that is called step by step, and one for all
- * cells of an unrolled loop.
+ * cells of an unrolled loop, each of which is shown to do what the first one does.
  */
 #include "formats/onnx/onnx_cell.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <string.h>
 
-/* ---- the layer ----------------------------------------------------------- */
+/* What is known of the cell at hand. */
+struct laying {
+    struct onnx_import *import;
+    struct onnx_cell *cell;
+    struct onnx_frames x;  /* as the cell's gates see it */
+    uint32_t source;       /* model value that its input is … */
+    uint32_t input, hidden; /* … with so many features */
+    uint32_t rank;         /* of the state that comes out */
+    bool has_bias[2];      /* beside the state's product: [1] inside of r ⊗ (…) */
+    struct import_cell parts;
+};
 
-/* Weights as [rows][columns], times alpha. `rows` 0: any, to be found out. */
-static const float *read_weights(struct onnx_import *import, uint32_t input, const struct product *product,
-                                 uint32_t *rows, uint32_t *columns)
-{
-    const struct onnx_value *value = onnx_input(import, input);
-    const struct onnx_const *c = value ? &value->as.constant : NULL;
-    uint32_t out_axis = !product->transposed;
-    size_t n_out, n_in;
-    float *out;
-    if (!value) {
-        onnx_fail(import, "a cell has no recurrent weights");
-        return NULL;
-    }
-    if (value->kind != ONNX_CONST || c->is_int || c->rank != 2 || !onnx_is_plain(c->dims[0]) ||
-        !onnx_is_plain(c->dims[1]) || c->count == 0 || c->dims[0].offset > MODEL_MAX_DIM ||
-        c->dims[1].offset > MODEL_MAX_DIM) {
-        onnx_fail(import, "the weights '%s' of a cell are no constant of two dimensions", value->name);
-        return NULL;
-    }
-    n_out = (size_t)c->dims[out_axis].offset;
-    n_in = (size_t)c->dims[!out_axis].offset;
-    if ((*rows && n_out != *rows) || (*columns && n_in != *columns)) {
-        onnx_fail(import, "the weights '%s' of a cell have the shape [%zu][%zu]; [%u][%u] was expected",
-                  value->name, n_out, n_in, *rows, *columns);
-        return NULL;
-    }
-    out = onnx_alloc(import, c->count, sizeof *out);
-    for (size_t o = 0; out && o < n_out; o++)
-        for (size_t i = 0; i < n_in; i++)
-            out[o * n_in + i] =
-                product->alpha * c->floats[product->transposed ? o * n_in + i : i * n_out + o];
-    *rows = (uint32_t)n_out;
-    *columns = (uint32_t)n_in;
-    return out;
-}
+/* ---- x ------------------------------------------------------------------- */
 
-/* A bias of n numbers (or 1), times beta, added to `sum`, which is made if it is NULL. */
-static bool add_bias(struct onnx_import *import, uint32_t input, float beta, uint32_t n, float **sum)
+static struct onnx_value *value_of(const struct laying *l, int32_t value)
 {
-    const struct onnx_value *value = onnx_input(import, input);
-    const struct onnx_const *c = value ? &value->as.constant : NULL;
-    if (!value)
-        return true;
-    if (value->kind != ONNX_CONST || c->is_int || (c->count != n && c->count != 1))
-        return onnx_fail(import, "the bias '%s' of a cell is no constant of %u numbers", value->name, n);
-    if (!*sum && !(*sum = onnx_alloc(import, n, sizeof **sum)))
-        return false;
-    for (uint32_t i = 0; i < n; i++)
-        (*sum)[i] += beta * c->floats[c->count == 1 ? 0 : i];
-    return true;
-}
-
-static bool check_split(struct onnx_import *import, uint32_t input, uint32_t hidden)
-{
-    const int64_t *sizes;
-    uint32_t n;
-    if (!onnx_input(import, input))
-        return true;
-    if (!onnx_plain_list(import, input, "split", &sizes, &n))
-        return false;
-    for (uint32_t i = 0; i < n; i++)
-        if (sizes[i] != hidden)
-            return onnx_fail(import, "cuts gates of %" PRId64 " and more out of a sum, for %u hidden units",
-                             sizes[i],
-                             hidden);
-    return true;
-}
-
-static bool fill_cell(struct onnx_import *import, struct import_cell *out)
-{
-    const struct onnx_cell *cell = import->node->cell;
-    uint32_t rows = 0, columns = 0;
-    float *bias_x = NULL, *bias_h = NULL;
-    out->type = cell->type;
-    out->w_recurrent = read_weights(import, CELL_R, &cell->h, &rows, &columns);
-    if (!out->w_recurrent)
-        return false;
-    if (rows != cell->n_gates * (uint64_t)columns)
-        return onnx_fail(import, "the recurrent weights '%s' of a cell have the shape [%u][%u], not [%u · "
-                         "n][n]",
-                         onnx_input(import, CELL_R)->name, rows, columns, cell->n_gates);
-    out->hidden = out->recurrent = columns;
-    columns = 0;
-    out->w_input = read_weights(import, CELL_W, &cell->x, &rows, &columns);
-    if (!out->w_input || !add_bias(import, CELL_BIAS_X, cell->x.beta, rows, &bias_x) ||
-        !add_bias(import, CELL_BIAS, 1, rows, &bias_x) ||
-        !add_bias(import, CELL_BIAS_H, cell->h.beta, rows, &bias_h) ||
-        !check_split(import, CELL_SPLIT_X, out->hidden) || !check_split(import, CELL_SPLIT_H, out->hidden))
-        return false;
-    out->input = columns;
-    out->order = cell->order;
-    out->reset_after = cell->type == MODEL_GRU;
-    out->bias_input = bias_x;
-    out->bias_recurrent = bias_h;
-    return true;
-}
-
-static bool is_state(const struct onnx_value *value)
-{
-    return value && value->kind == ONNX_OPAQUE && value->as.opaque.role == ROLE_STATE;
+    return value == ONNX_ABSENT ? NULL : &l->import->values[value];
 }
 
 /* All inputs are looked at here, as other nodes' are before they are handled. */
 static bool know_inputs(struct onnx_import *import)
 {
     for (uint32_t i = 0; i < import->node->n_inputs; i++)
-        if (onnx_input(import, i) && !onnx_make_known(import, onnx_input(import, i)))
+        if (!onnx_make_known(import, onnx_input(import, i)))
             return false;
     return true;
 }
 
-static bool read_x(struct onnx_import *import, struct onnx_frames *x, uint32_t n_in)
+/* The layer of a product with all steps at once, which then belongs to the cell: NULL if it is none. */
+static const struct onnx_layer *hoisted(const struct onnx_import *import, const struct cell_term *term,
+                                        uint32_t value)
 {
-    const struct onnx_value *value = onnx_input(import, CELL_X);
+    const struct onnx_layer *layer = value > 0 ? import->layers[value - 1] : NULL;
+    if (!layer || term->weights != ONNX_ABSENT || layer->spec.type != MODEL_DENSE || layer->spec.rank != 1 ||
+        layer->spec.params[0] != MODEL_ACT_IDENTITY || layer->spec.once ||
+        onnx_frame_of(import, layer->spec.inputs[0]).rank != 1)
+        return NULL;
+    return layer;
+}
+
+static bool check_x(struct onnx_import *import, struct onnx_value *value)
+{
+    struct onnx_frames *x = &value->as.frames;
     if (value->kind != ONNX_FRAMES)
         return onnx_fail(import, "the input '%s' of a cell does not depend on the model's input",
                          value->name);
-    *x = value->as.frames;
     if (!onnx_settle(import, x, NULL) || !onnx_refuse_padding(import, value) || !onnx_in_order(import, x))
         return false;
-    if (x->n_axes < 1 || x->axes[x->n_axes - 1].kind != AXIS_FEATURE || x->axes[x->n_axes - 1].size != n_in)
-        return onnx_fail(import, "the last axis of the input '%s' of a cell is not %u features", value->name,
-                         n_in);
+    if (x->n_axes < 1 || x->axes[x->n_axes - 1].kind != AXIS_FEATURE)
+        return onnx_fail(import, "the last axis of the input '%s' of a cell is no features", value->name);
     for (uint32_t i = 0; i + 1 < x->n_axes; i++)
         if (x->axes[i].kind != AXIS_BATCH && (x->axes[i].kind != AXIS_FEATURE || x->axes[i].size != 1))
             return onnx_fail(import, "axis %u of the input '%s' of a cell is not the batch", i, value->name);
-    if (x->once || x->is_int)
+    if (x->once || x->is_int || x->backward || x->apart)
         return onnx_fail(import, "the input '%s' of a cell is no frame of each step", value->name);
     return true;
 }
 
-/* A constant first state, the same for each item, in *out; NULL for zeros. */
-static bool first_state(struct onnx_import *import, uint32_t input, uint32_t hidden, const float **out)
+/* Every term with x must have the same one. */
+static bool find_x(struct laying *l)
 {
-    const struct onnx_value *value = onnx_input(import, input);
+    bool first = true;
+    for (uint32_t s = 0; s < l->cell->n_sums; s++)
+        for (uint32_t i = 0; i < l->cell->sums[s].n; i++) {
+            struct cell_term *term = &l->cell->sums[s].terms[i];
+            struct onnx_value *value = value_of(l, term->value);
+            const struct onnx_layer *layer;
+            const struct onnx_frames *x;
+            uint32_t source, n_in;
+            if (term->kind != TERM_INPUT)
+                continue;
+            if (!check_x(l->import, value))
+                return false;
+            x = &value->as.frames;
+            term->source = x->value;
+            layer = hoisted(l->import, term, x->value);
+            source = layer ? layer->spec.inputs[0] : x->value;
+            n_in = layer ? onnx_frame_of(l->import, source).dims[0] : x->axes[x->n_axes - 1].size;
+            if (first) {
+                l->x = *x;
+                l->source = source;
+                l->input = n_in;
+            }
+            first = false;
+            if (source != l->source || n_in != l->input || x->is_step != l->x.is_step ||
+                x->step != l->x.step || x->n_axes != l->x.n_axes)
+                return onnx_fail(l->import, "the gates of a cell have different inputs, '%s' and another one",
+                                 value->name);
+        }
+    return true;
+}
+
+/* ---- terms as numbers ---------------------------------------------------- */
+
+/* A term's matrix before its cuts: NULL in `numbers` for that of ones. */
+struct matrix {
+    const float *numbers, *bias;
+    uint32_t n_out, n_in;
+    bool transposed; /* [out][in] */
+};
+
+static bool view_weights(struct laying *l, const struct cell_term *term, struct matrix *out)
+{
+    const struct onnx_value *value = value_of(l, term->weights);
     const struct onnx_const *c = &value->as.constant;
+    if (value->kind != ONNX_CONST || c->is_int || c->rank != 2 || !onnx_is_plain(c->dims[0]) ||
+        !onnx_is_plain(c->dims[1]) || c->count == 0 || c->dims[0].offset > MODEL_MAX_DIM ||
+        c->dims[1].offset > MODEL_MAX_DIM)
+        return onnx_fail(l->import, "the weights '%s' of a cell are no constant of two dimensions",
+                         value->name);
+    *out = (struct matrix){c->floats, NULL, (uint32_t)c->dims[!term->transposed].offset,
+                           (uint32_t)c->dims[term->transposed].offset, term->transposed};
+    return true;
+}
+
+static bool view_term(struct laying *l, const struct cell_term *term, struct matrix *out)
+{
+    const struct onnx_layer *layer = hoisted(l->import, term, term->source);
+    if (term->weights != ONNX_ABSENT)
+        return view_weights(l, term, out);
+    *out = (struct matrix){NULL, NULL, l->input, l->input, true};
+    if (layer) {
+        out->numbers = layer->tensors[0].data;
+        out->bias = layer->tensors[1].data;
+        out->n_out = layer->tensors[0].dims[0];
+    }
+    return true;
+}
+
+static bool find_hidden(struct laying *l)
+{
+    struct matrix m;
+    for (uint32_t s = 0; s < l->cell->n_sums; s++)
+        for (uint32_t i = 0; i < l->cell->sums[s].n; i++) {
+            const struct cell_term *term = &l->cell->sums[s].terms[i];
+            if (term->kind != TERM_STATE)
+                continue;
+            if (!view_weights(l, term, &m))
+                return false;
+            l->hidden = term->joined ? m.n_in - l->input : m.n_in;
+            if (m.n_in <= l->hidden && term->joined)
+                return onnx_fail(l->import, "the weights '%s' of a cell take %u features, its input has %u",
+                                 value_of(l, term->weights)->name, m.n_in, l->input);
+            return true;
+        }
+    return onnx_fail(l->import, "a cell has no recurrent weights");
+}
+
+/* What a Slice leaves of `count` rows. */
+static bool slice_rows(struct onnx_import *import, uint32_t rank, int64_t *start, int64_t *count)
+{
+    struct onnx_range range[ONNX_MAX_AXES];
+    uint32_t n;
+    if (!onnx_slice_ranges(import, rank, range, &n))
+        return false;
+    if (n != 1 || range[0].axis != rank - 1 || range[0].step != 1 || !onnx_is_plain(range[0].start) ||
+        !onnx_is_plain(range[0].end))
+        return onnx_fail(import, "cuts gates of a cell along another axis than the last one of %u, or with "
+                         "steps", rank);
+    onnx_clamp_range(range[0].start.offset, range[0].end.offset, 1, *count, start, count);
+    return true;
+}
+
+static bool split_rows(struct onnx_import *import, uint32_t rank, uint32_t slot, int64_t *start,
+                       int64_t *count)
+{
+    const int64_t *sizes;
+    if (onnx_axis_index(onnx_attribute_int(import, "axis", 0), rank) != rank - 1)
+        return onnx_fail(import, "cuts gates of a cell along another axis than the last one of %u", rank);
+    if (!onnx_split_sizes(import, *count, &sizes))
+        return false;
+    *start = 0;
+    for (uint32_t i = 0; i < slot; i++)
+        *start += sizes[i];
+    *count = sizes[slot];
+    return true;
+}
+
+/* The rows that the cuts leave of n: as many as there are hidden units. */
+static bool find_rows(struct laying *l, struct cell_term *term, uint32_t n)
+{
+    const struct onnx_node *cell = l->import->node;
+    int64_t start = 0, count = n, first;
+    bool good = true;
+    for (uint32_t i = term->n_cuts; good && i-- > 0;) {
+        l->import->node = &l->import->nodes[term->cuts[i].node];
+        good = onnx_is_op(l->import->node, "Slice")
+                   ? slice_rows(l->import, l->rank, &first, &count)
+                   : split_rows(l->import, l->rank, term->cuts[i].slot, &first, &count);
+        start += good ? first : 0;
+    }
+    l->import->node = cell;
+    term->start = (uint32_t)start;
+    term->count = (uint32_t)count;
+    return good && (count == l->hidden ||
+                    onnx_fail(l->import, "a gate with %" PRId64 " numbers of '%s', for %u hidden units", count,
+                              term->weights == ONNX_ABSENT ? value_of(l, term->value)->name
+                                                           : value_of(l, term->weights)->name, l->hidden));
+}
+
+/* ---- biases -------------------------------------------------------------- */
+
+/* A constant in a sum as n numbers, which are the same for each item: or 1. */
+static bool view_bias(struct laying *l, const struct cell_term *term, const float **out, uint32_t *n_out)
+{
+    const struct onnx_value *value = value_of(l, term->value);
+    const struct onnx_const *c = &value->as.constant;
+    size_t n = 1;
+    if (value->kind == ONNX_CONST && c->rank > 0)
+        n = onnx_extent(c, c->rank - 1);
+    if (value->kind != ONNX_CONST || c->is_int || c->count == 0 || n == 0 || n > MODEL_MAX_DIM)
+        return onnx_fail(l->import, "'%s', which is added in a cell, is no constant", value->name);
+    for (size_t i = n; i < c->count; i++)
+        if (c->floats[i] != c->floats[i - n])
+            return onnx_fail(l->import, "'%s', which is added in a cell, differs between the items of the "
+                             "batch", value->name);
+    *out = c->floats;
+    *n_out = (uint32_t)n;
+    return true;
+}
+
+static bool add_bias(struct laying *l, struct cell_term *term, float *sum)
+{
+    const float *numbers = NULL;
+    uint32_t n = 0;
+    if (!view_bias(l, term, &numbers, &n))
+        return false;
+    if (n > 1 || l->hidden == 1) {
+        if (!find_rows(l, term, n))
+            return false;
+    } else if (term->n_cuts > 0) {
+        return onnx_fail(l->import, "cuts gates out of '%s', a single number", value_of(l, term->value)->name);
+    }
+    for (uint32_t i = 0; i < l->hidden; i++)
+        sum[i] += term->factor * numbers[n == 1 ? 0 : term->start + i];
+    return true;
+}
+
+/* ---- weights ------------------------------------------------------------- */
+
+static bool add_weights(struct laying *l, struct cell_term *term, float *out, float *bias, bool *has_bias)
+{
+    bool input = term->kind == TERM_INPUT;
+    uint32_t width = input ? l->input : l->hidden, column;
+    struct matrix m = {0};
+    if (!view_term(l, term, &m) || !find_rows(l, term, m.n_out))
+        return false;
+    column = term->joined && term->second ? (input ? l->hidden : l->input) : 0;
+    if (m.n_in != (term->joined ? l->input + l->hidden : width))
+        return onnx_fail(l->import, "the weights '%s' of a cell take %u features, not %u",
+                         term->weights == ONNX_ABSENT ? "" : value_of(l, term->weights)->name, m.n_in, width);
+    for (uint32_t o = 0; o < l->hidden; o++) {
+        size_t row = term->start + o;
+        for (uint32_t i = 0; i < width; i++) {
+            size_t at = m.transposed ? row * m.n_in + column + i : (column + i) * (size_t)m.n_out + row;
+            out[o * (size_t)width + i] += term->factor * (m.numbers ? m.numbers[at] : row == i);
+        }
+        if (m.bias)
+            bias[o] += term->factor * m.bias[row];
+    }
+    *has_bias |= m.bias != NULL;
+    return true;
+}
+
+/* The weights and biases of all gates; of a GRU with the reset behind the product its inner sum is the
+ * recurrent part of the third one. */
+static bool fill_parts(struct laying *l)
+{
+    const struct onnx_cell *cell = l->cell;
+    size_t H = l->hidden, n_gates = cell->n_sums == 4 && cell->type == MODEL_GRU ? 3 : cell->n_sums;
+    float *w, *r, *bias[2];
+    if (H > MODEL_MAX_DIM || l->input > MODEL_MAX_DIM)
+        return onnx_fail(l->import, "a cell is too large");
+    w = onnx_alloc(l->import, n_gates * H * l->input, sizeof *w);
+    r = onnx_alloc(l->import, n_gates * H * H, sizeof *r);
+    for (uint32_t k = 0; k < 2; k++)
+        bias[k] = onnx_alloc(l->import, n_gates * H, sizeof *w);
+    if (!w || !r || !bias[0] || !bias[1])
+        return false;
+    for (uint32_t s = 0; s < cell->n_sums; s++) {
+        bool inner = s == n_gates;
+        size_t gate = inner ? 2 : s;
+        for (uint32_t i = 0; i < cell->sums[s].n; i++) {
+            struct cell_term *term = &cell->sums[s].terms[i];
+            float *to = bias[inner] + gate * H;
+            if (term->kind == TERM_BIAS ? !add_bias(l, term, to)
+                : term->kind == TERM_INPUT
+                    ? !add_weights(l, term, w + gate * H * l->input, to, &l->has_bias[inner])
+                    : !add_weights(l, term, r + gate * H * H, to, &l->has_bias[inner]))
+                return false;
+            l->has_bias[inner] |= term->kind == TERM_BIAS;
+        }
+    }
+    l->parts = (struct import_cell){.type = cell->type, .hidden = l->hidden, .input = l->input,
+                                    .recurrent = l->hidden, .reset_after = cell->reset_after,
+                                    .order = import_order_torch, .w_input = w, .w_recurrent = r,
+                                    .bias_input = l->has_bias[0] ? bias[0] : NULL,
+                                    .bias_recurrent = l->has_bias[1] ? bias[1] : NULL};
+    return true;
+}
+
+/* ---- first states -------------------------------------------------------- */
+
+static bool is_state(const struct onnx_value *value)
+{
+    return value && value->kind == ONNX_OPAQUE && value->as.opaque.role == ROLE_STATE;
+}
+
+/* A constant first state, the same for each item, in *out; NULL for zeros. */
+static bool first_state(struct laying *l, int32_t at, const float **out)
+{
+    const struct onnx_value *value = value_of(l, at);
+    const struct onnx_const *c = &value->as.constant;
+    uint32_t hidden = l->hidden;
     float *state;
     *out = NULL;
     if (value->kind != ONNX_CONST || c->is_int || c->count == 0 || c->count % hidden)
-        return onnx_fail(import, "the first state '%s' of a loop is no constant of %u numbers an item",
-                         value->name,
-                         hidden);
-    state = onnx_alloc(import, hidden, sizeof *state);
+        return onnx_fail(l->import, "the first state '%s' of a loop is no constant of %u numbers an item",
+                         value->name, hidden);
+    state = onnx_alloc(l->import, hidden, sizeof *state);
     for (size_t i = 0; state && i < c->count; i++) {
         if (i >= hidden && c->floats[i] != state[i % hidden])
-            return onnx_fail(import, "the first state '%s' of a loop differs between the items of the batch",
-                             value->name);
+            return onnx_fail(l->import, "the first state '%s' of a loop differs between the items of the "
+                             "batch", value->name);
         state[i % hidden] = c->floats[i];
         *out = state[i % hidden] != 0 ? state : *out;
     }
     return state != NULL;
 }
 
-/* The product with a first state of zeros is the bias alone. */
-static bool check_folded(struct onnx_import *import, const struct import_cell *parts)
+/* The states that the products take are the one that the cell keeps a part of. */
+static bool same_states(struct laying *l)
 {
-    const struct onnx_value *value = onnx_input(import, CELL_H);
-    const struct onnx_const *c = &value->as.constant;
-    size_t n = (size_t)parts->hidden * import->node->cell->n_gates;
-    bool good = value->kind == ONNX_CONST && !c->is_int && c->count % n == 0;
-    for (size_t i = 0; good && i < c->count; i++)
-        good = c->floats[i] == (parts->bias_recurrent ? parts->bias_recurrent[i % n] : 0);
-    return good || onnx_fail(import, "'%s' is not what a cell's first state of zeros gives", value->name);
-}
-
-static bool same_product(const struct product *a, const struct product *b)
-{
-    return a->weights == b->weights && a->bias == b->bias && a->transposed == b->transposed &&
-           a->alpha == b->alpha && a->beta == b->beta;
-}
-
-/* The cell continues the loop whose layer its states come from; *value_out is that layer's. */
-static bool continues(struct onnx_import *import, const struct onnx_frames *x, uint32_t *value_out)
-{
-    const struct onnx_cell *cell = import->node->cell, *made_of;
-    const struct onnx_value *h = onnx_input(import, CELL_H), *c = onnx_input(import, CELL_C);
-    const struct onnx_layer *layer;
-    if (!h || h->kind != ONNX_FRAMES || !h->as.frames.is_step || h->as.frames.step + 1 != x->step ||
-        h->as.frames.value == 0)
-        return onnx_fail(import, "step %u of a loop does not continue the step before it", x->step);
-    *value_out = h->as.frames.value;
-    layer = import->layers[h->as.frames.value - 1];
-    made_of = layer->made_of;
-    if (!made_of || layer->loops_over != x->value || made_of->type != cell->type ||
-        !same_product(&made_of->x, &cell->x) || !same_product(&made_of->h, &cell->h) ||
-        made_of->bias != cell->bias || memcmp(&made_of->order, &cell->order, sizeof cell->order))
-        return onnx_fail(import, "step %u of a loop has another input or other weights than those before it",
-                         x->step);
-    if (cell->type == MODEL_LSTM &&
-        (!c || c->kind != ONNX_OPAQUE || c->as.opaque.role != ROLE_CELL ||
-         c->as.opaque.value != h->as.frames.value || c->as.opaque.step + 1 != x->step))
-        return onnx_fail(import, "the c of step %u of a loop is not that of the step before it", x->step);
+    const struct onnx_cell *cell = l->cell;
+    for (uint32_t s = 0; s < cell->n_sums; s++)
+        for (uint32_t i = 0; i < cell->sums[s].n; i++) {
+            const struct cell_term *term = &cell->sums[s].terms[i];
+            const float *other;
+            if (term->kind != TERM_STATE || term->value == cell->state || term->value == ONNX_ABSENT)
+                continue;
+            if (value_of(l, term->value)->kind == ONNX_CONST) {
+                if (!first_state(l, term->value, &other))
+                    return false;
+                if (!l->parts.h0 != !other ||
+                    (other && memcmp(l->parts.h0, other, l->hidden * sizeof *other)))
+                    return onnx_fail(l->import, "reads two different first states");
+            } else if (value_of(l, term->value)->kind != ONNX_FRAMES) {
+                return onnx_fail(l->import, "the products of a cell take different states");
+            }
+        }
     return true;
 }
 
-static void give(struct onnx_import *import, const struct onnx_frames *h)
+/* What the first state gave when the exporter computed its product: the biases, and R · h0. */
+static bool check_folded(struct laying *l)
 {
-    onnx_set_frames(onnx_output(import, 1), h);
+    const struct onnx_cell *cell = l->cell;
+    size_t H = l->hidden;
+    float *sum = onnx_alloc(l->import, 2 * H, sizeof *sum);
+    for (uint32_t s = 0; sum && s < cell->n_sums; s++) {
+        const char *name = "";
+        size_t gate = s == 3 && cell->type == MODEL_GRU ? 2 : s;
+        memset(sum, 0, 2 * H * sizeof *sum);
+        for (uint32_t i = 0; i < cell->sums[s].n; i++)
+            if (cell->sums[s].terms[i].kind == TERM_BIAS && !add_bias(l, &cell->sums[s].terms[i], sum))
+                return false;
+        for (uint32_t i = 0; i < cell->folded[s].n; i++) {
+            struct cell_term *term = &cell->folded[s].terms[i];
+            if (term->kind != TERM_BIAS)
+                continue;
+            if (!add_bias(l, term, sum + H))
+                return false;
+            if (term->value != cell->sums[s].terms[cell->sums[s].n - 1].value)
+                name = value_of(l, term->value)->name;
+        }
+        for (size_t o = 0; o < H; o++) {
+            double expected = sum[o];
+            bool outer = s == 2 && cell->reset_after;
+            for (size_t k = 0; l->parts.h0 && !outer && k < H; k++)
+                expected += (double)l->parts.w_recurrent[(gate * H + o) * H + k] * l->parts.h0[k];
+            if (!(fabs(expected - sum[H + o]) <= 4e-6 * (1 + fabs(expected))))
+                return onnx_fail(l->import, "'%s' is not what a cell's first state of %s gives", name,
+                                 l->parts.h0 ? "these numbers" : "zeros");
+        }
+    }
+    return sum != NULL;
+}
+
+/* ---- loops --------------------------------------------------------------- */
+
+static bool same_constant(const struct laying *l, int32_t a, int32_t b)
+{
+    const struct onnx_value *x = value_of(l, a), *y = value_of(l, b);
+    if (a == b)
+        return true;
+    return x && y && x->kind == ONNX_CONST && y->kind == ONNX_CONST && !x->as.constant.is_int &&
+           !y->as.constant.is_int && x->as.constant.count == y->as.constant.count &&
+           x->as.constant.rank == y->as.constant.rank &&
+           memcmp(x->as.constant.dims, y->as.constant.dims,
+                  x->as.constant.rank * sizeof *x->as.constant.dims) == 0 &&
+           memcmp(x->as.constant.floats, y->as.constant.floats, x->as.constant.count * sizeof(float)) == 0;
+}
+
+static bool same_term(const struct laying *l, const struct cell_term *a, const struct cell_term *b)
+{
+    return a->kind == b->kind && same_constant(l, a->weights, b->weights) && a->transposed == b->transposed &&
+           a->joined == b->joined && a->second == b->second && a->factor == b->factor &&
+           a->start == b->start && a->count == b->count &&
+           (a->kind != TERM_INPUT || a->source == b->source) &&
+           (a->kind != TERM_BIAS || same_constant(l, a->value, b->value));
+}
+
+static bool same_sums(const struct laying *l, const struct onnx_cell *a, const struct onnx_cell *b)
+{
+    if (a->type != b->type || a->n_sums != b->n_sums || a->activation != b->activation ||
+        a->reset_after != b->reset_after)
+        return false;
+    for (uint32_t s = 0; s < a->n_sums; s++) {
+        if (a->sums[s].n != b->sums[s].n)
+            return false;
+        for (uint32_t i = 0; i < a->sums[s].n; i++)
+            if (!same_term(l, &a->sums[s].terms[i], &b->sums[s].terms[i]))
+                return false;
+    }
+    return true;
+}
+
+/* Rows of the terms, for a cell whose numbers are another one's. */
+static bool find_all_rows(struct laying *l)
+{
+    const float *numbers = NULL;
+    struct matrix m = {0};
+    for (uint32_t s = 0; s < l->cell->n_sums; s++)
+        for (uint32_t i = 0; i < l->cell->sums[s].n; i++) {
+            struct cell_term *term = &l->cell->sums[s].terms[i];
+            bool bias = term->kind == TERM_BIAS;
+            if (bias ? !view_bias(l, term, &numbers, &m.n_out) : !view_term(l, term, &m))
+                return false;
+            if ((!bias || m.n_out > 1 || l->hidden == 1) && !find_rows(l, term, m.n_out))
+                return false;
+        }
+    return true;
+}
+
+/* The states are those of the step before, all of it. */
+static bool follows(const struct laying *l, const struct onnx_value *value, uint32_t layer_value,
+                    uint32_t step)
+{
+    return value && value->kind == ONNX_FRAMES && value->as.frames.is_step &&
+           value->as.frames.value == layer_value && value->as.frames.step == step && l->x.is_step;
+}
+
+/* The cell continues the loop whose layer its states come from; *value_out is that layer's. */
+static bool continue_loop(struct laying *l, uint32_t *value_out)
+{
+    const struct onnx_cell *cell = l->cell;
+    const struct onnx_frames *h = &value_of(l, cell->state)->as.frames;
+    const struct onnx_value *c = value_of(l, cell->c_before);
+    const struct onnx_layer *layer = h->value > 0 && h->is_step ? l->import->layers[h->value - 1] : NULL;
+    uint32_t step = l->x.step, before;
+    if (!layer || !layer->made_of || !l->x.is_step)
+        return onnx_fail(l->import, "the state of a cell, '%s', is neither an input of the graph nor carried on "
+                         "in a loop over all steps", value_of(l, cell->state)->name);
+    before = layer->spec.params[MODEL_RNN_DIRECTION] == MODEL_REVERSED ? step + 1 : step - 1;
+    if (h->step != before)
+        return onnx_fail(l->import, "step %u of a loop does not continue the step before it, but step %u",
+                         step, h->step);
+    if (!find_all_rows(l))
+        return false;
+    if (layer->loops_over != l->source || !same_sums(l, layer->made_of, cell))
+        return onnx_fail(l->import, "step %u of a loop has another input or other weights than those before it",
+                         step);
+    for (uint32_t s = 0; s < cell->n_sums; s++)
+        for (uint32_t i = 0; i < cell->sums[s].n; i++)
+            if (cell->sums[s].terms[i].kind == TERM_STATE &&
+                !follows(l, value_of(l, cell->sums[s].terms[i].value), h->value, before))
+                return onnx_fail(l->import, "step %u of a loop multiplies something else than the state of the "
+                                 "step before it", step);
+    if (cell->type == MODEL_LSTM &&
+        (!c || c->kind != ONNX_OPAQUE || c->as.opaque.role != ROLE_CELL || c->as.opaque.value != h->value ||
+         c->as.opaque.step != before))
+        return onnx_fail(l->import, "the c of step %u of a loop is not that of the step before it", step);
+    *value_out = h->value;
+    return true;
+}
+
+/* Where a loop begins: at the first step, or backward at the last. */
+static bool begin_loop(struct laying *l, uint32_t *direction)
+{
+    const struct onnx_cell *cell = l->cell;
+    const struct onnx_value *h = value_of(l, cell->state), *c = value_of(l, cell->c_before);
+    bool lstm = cell->type == MODEL_LSTM;
+    if (!l->x.is_step)
+        return (is_state(h) && (!lstm || is_state(c))) ||
+               onnx_fail(l->import, "a cell whose states are neither inputs of the graph nor carried on in a "
+                         "loop over all steps is not supported");
+    if (l->x.step != 0 && (int64_t)l->x.step != l->import->frozen_time - 1)
+        return onnx_fail(l->import, "a loop begins at step %u, neither the first nor the last one", l->x.step);
+    *direction = l->x.step == 0 ? MODEL_FORWARD : MODEL_REVERSED;
+    return (!h || is_state(h) || first_state(l, cell->state, &l->parts.h0)) &&
+           (!lstm || is_state(c) || first_state(l, cell->c_before, &l->parts.c0)) &&
+           (!cell->folded || check_folded(l));
+}
+
+/* ---- the layer ----------------------------------------------------------- */
+
+static uint32_t rank_of(const struct laying *l, int32_t at)
+{
+    const struct onnx_value *value = value_of(l, at);
+    return !value                                                  ? 0
+           : value->kind == ONNX_FRAMES                            ? value->as.frames.n_axes
+           : value->kind == ONNX_CONST                             ? value->as.constant.rank
+           : value->kind == ONNX_OPAQUE && value->as.opaque.has_rank ? value->as.opaque.rank
+                                                                   : 0;
+}
+
+/* A state may have more axes of 1 in front than x. */
+static void find_rank(struct laying *l)
+{
+    uint32_t state = rank_of(l, l->cell->state);
+    l->rank = state > l->x.n_axes ? state : l->x.n_axes;
+    for (uint32_t s = 0; l->cell->folded && s < l->cell->n_sums; s++)
+        for (uint32_t i = 0; i < l->cell->folded[s].n; i++) {
+            const struct cell_term *term = &l->cell->folded[s].terms[i];
+            uint32_t rank = term->kind == TERM_BIAS ? rank_of(l, term->value) : 0;
+            l->rank = rank > l->rank ? rank : l->rank;
+        }
+}
+
+/* h and c of this step. */
+static void give(const struct laying *l, uint32_t value)
+{
+    struct onnx_import *import = l->import;
+    struct onnx_frames h = l->x;
+    uint32_t more = l->rank - h.n_axes;
+    h.axes[h.n_axes - 1] = onnx_feature(l->hidden);
+    memmove(h.axes + more, h.axes, h.n_axes * sizeof *h.axes);
+    for (uint32_t i = 0; i < more; i++)
+        h.axes[i] = onnx_feature(1);
+    h.n_axes = l->rank;
+    h.value = value;
+    onnx_set_frames(onnx_output(import, 1), &h);
     if (!onnx_output(import, 2))
         return;
     onnx_output(import, 2)->kind = ONNX_OPAQUE;
-    onnx_output(import, 2)->as.opaque = (struct onnx_opaque){.role = ROLE_CELL, .value = h->value, .step =
-                                                             h->step};
+    onnx_output(import, 2)->as.opaque = (struct onnx_opaque){
+        .role = ROLE_CELL, .value = value, .step = h.step, .has_rank = true, .rank = l->rank};
 }
 
-/* The state in the product is the one that the cell reads elsewhere. */
-static bool same_state(struct onnx_import *import, const struct import_cell *parts)
+static bool add_layer(struct laying *l, uint32_t direction, uint32_t *value_out)
 {
-    size_t n = parts->hidden * sizeof *parts->h0;
-    const float *other = NULL;
-    if (!onnx_input(import, CELL_FIRST))
-        return true;
-    if (!first_state(import, CELL_FIRST, parts->hidden, &other))
+    struct onnx_frames source = l->x;
+    const struct onnx_cell *cell = l->cell;
+    struct onnx_layer *layer;
+    source.value = l->source;
+    if (!onnx_shaped(l->import, &source, 1, &l->input))
         return false;
-    if (parts->h0 ? other && memcmp(parts->h0, other, n) == 0 : !other)
-        return true;
-    return onnx_fail(import, "reads two different first states");
-}
-
-/* States from outside, or the first ones of a loop. */
-static bool read_states(struct onnx_import *import, const struct onnx_frames *x, struct import_cell *parts)
-{
-    const struct onnx_cell *cell = import->node->cell;
-    bool lstm = cell->type == MODEL_LSTM;
-    if (x->is_step)
-        return (cell->folded ? check_folded(import, parts)
-                             : first_state(import, CELL_H, parts->hidden, &parts->h0)) &&
-               (!lstm || first_state(import, CELL_C, parts->hidden, &parts->c0)) && same_state(import, parts);
-    return (is_state(onnx_input(import, CELL_H)) && (!lstm || is_state(onnx_input(import, CELL_C)))) ||
-           onnx_fail(import, "a cell whose states are neither inputs of the graph nor carried on in a loop "
-                     "over all "
-                     "steps is not supported");
+    layer = onnx_layer_on(l->import, cell->type, source.value);
+    if (!layer)
+        return false;
+    import_rnn_params(layer->spec.params, cell->type, l->hidden, direction,
+                      cell->reset_after ? MODEL_FLAG_RESET_AFTER : 0);
+    if (cell->type == MODEL_RNN)
+        layer->spec.params[MODEL_RNN_ACTS] = cell->activation;
+    layer->cells[0] = l->parts;
+    layer->n_cells = 1;
+    layer->made_of = cell;
+    layer->loops_over = l->source;
+    layer->spec.dims[0] = l->hidden;
+    *value_out = onnx_layer_add(l->import, layer);
+    return *value_out != MODEL_NONE;
 }
 
 bool onnx_lay_cell(struct onnx_import *import)
 {
-    const struct onnx_cell *cell = import->node->cell;
-    struct import_cell parts = {0};
-    struct onnx_layer *layer;
-    struct onnx_frames x;
-    uint32_t before;
-    if (!know_inputs(import) || !fill_cell(import, &parts) || !read_x(import, &x, parts.input))
+    struct laying l = {.import = import, .cell = import->node->cell};
+    const struct onnx_value *h = value_of(&l, l.cell->state);
+    uint32_t direction = MODEL_FORWARD, value = MODEL_NONE;
+    if (!know_inputs(import) || !find_x(&l) || !find_hidden(&l))
         return false;
-    x.axes[x.n_axes - 1] = onnx_feature(parts.hidden);
-    before = x.value;
-    if (x.is_step && x.step > 0) {
-        if (!continues(import, &x, &before))
+    find_rank(&l);
+    if (h && h->kind == ONNX_FRAMES) {
+        if (!continue_loop(&l, &value))
             return false;
-        x.value = before;
-        give(import, &x);
-        return true;
+    } else if (!fill_parts(&l) || !begin_loop(&l, &direction) || !same_states(&l) ||
+               !add_layer(&l, direction, &value)) {
+        return false;
     }
-    if (!read_states(import, &x, &parts) || !onnx_shaped(import, &x, 1, &parts.input))
-        return false;
-    layer = onnx_layer_on(import, cell->type, x.value);
-    if (!layer)
-        return false;
-    import_rnn_params(layer->spec.params, cell->type, parts.hidden, MODEL_FORWARD,
-                      cell->type == MODEL_GRU ? MODEL_FLAG_RESET_AFTER : 0);
-    if (cell->type == MODEL_RNN)
-        layer->spec.params[MODEL_RNN_ACTS] = cell->activation;
-    layer->cells[0] = parts;
-    layer->n_cells = 1;
-    layer->made_of = cell;
-    layer->loops_over = before;
-    layer->spec.dims[0] = parts.hidden;
-    x.value = onnx_layer_add(import, layer);
-    give(import, &x);
-    return x.value != MODEL_NONE;
+    give(&l, value);
+    return true;
 }

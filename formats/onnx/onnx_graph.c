@@ -113,8 +113,11 @@ static unsigned purpose_of(const struct onnx_node *node, uint32_t input, unsigne
 {
     static const unsigned recurrent[] = {FOR_DATA, FOR_WEIGHTS, FOR_WEIGHTS, FOR_WEIGHTS,
                                          FOR_LENGTHS, FOR_STATE, FOR_STATE, FOR_WEIGHTS};
+    static const unsigned of_cell[] = {FOR_DATA, FOR_STATE, FOR_WEIGHTS};
     if (onnx_is_op(node, "Shape") || onnx_is_op(node, "Size"))
         return FOR_SHAPE;
+    if (node->kind == NODE_CELL)
+        return of_cell[onnx_cell_uses(node, input)];
     return !onnx_is_recurrent(node) ? purposes : input < 8 ? recurrent[input] : FOR_WEIGHTS;
 }
 
@@ -398,7 +401,7 @@ static bool forget(struct onnx_import *import)
         if (value->has_role) {
             struct onnx_opaque *opaque = &value->as.opaque;
             *opaque = (struct onnx_opaque){.role = value->role};
-            opaque->has_shape = onnx_declared_shape(value, &opaque->rank, opaque->dims);
+            opaque->has_shape = opaque->has_rank = onnx_declared_shape(value, &opaque->rank, opaque->dims);
         }
         if (value->is_fixed && !make_fixed(import, value))
             return false;

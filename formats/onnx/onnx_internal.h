@@ -87,6 +87,10 @@ struct onnx_frames {
     bool is_int; /* whole numbers: tokens */
     bool is_step; /* one step of the value, number `step`: where a loop was unrolled */
     uint32_t step;
+    bool backward;   /* the steps in the opposite order */
+    bool apart;      /* a list of the steps, each without `apart_axis`, or if kept with 1 there */
+    bool apart_kept;
+    uint32_t apart_axis;
     uint32_t n_axes;
     struct onnx_axis axes[ONNX_MAX_AXES];
     /* A product along the last axis not yet emitted, so that its bias can join it:
@@ -113,6 +117,7 @@ struct onnx_opaque {
     enum onnx_role role;
     uint32_t value, step; /* of a cell's c: its layer's value, and after which step of an unrolled loop */
     bool has_shape; /* of an input of the graph */
+    bool has_rank;
     uint32_t rank;
     struct onnx_int dims[ONNX_MAX_AXES];
 };
@@ -225,6 +230,7 @@ struct onnx_import {
     int32_t input, output;        /* values */
     bool has_states;              /* the graph has inputs for recurrent states */
     bool unrolled;                /* it has cells that continue other cells */
+    uint32_t n_unrolled;          /* so many at most in a row */
     int64_t frozen_time, frozen_batch; /* sizes that the exporter wrote down; 0: none */
     int64_t paced_times[ONNX_MAX_PACES]; /* what frozen_time comes to at each pace but the input's */
     uint32_t n_paces;
@@ -409,12 +415,13 @@ bool onnx_vector(struct onnx_import *import, uint32_t i, uint32_t n, const float
 /* onnx_layout.c */
 onnx_handler onnx_lay_transpose, onnx_lay_squeeze, onnx_lay_unsqueeze, onnx_lay_reshape,
     onnx_lay_flatten, onnx_lay_expand, onnx_lay_identity, onnx_lay_cast, onnx_lay_dropout;
-/* onnx_select.c. A step of an unrolled loop that somebody looks at alone: the first or the last one. */
+/* onnx_select.c. A step of an unrolled loop that somebody looks at alone: the first or the last one;
+ * and what runs backward is put into its order. */
 bool onnx_leave_loop(struct onnx_import *import, struct onnx_frames *frames);
 /* False with a message if they are at different paces. */
 bool onnx_keep_step(struct onnx_import *import, const struct onnx_frames *a, const struct onnx_frames *b);
 onnx_handler onnx_lay_slice, onnx_lay_gather, onnx_lay_split, onnx_lay_concat, onnx_lay_reduce,
-    onnx_lay_global_pool;
+    onnx_lay_global_pool, onnx_lay_steps_apart, onnx_lay_step_of;
 /* onnx_math.c */
 onnx_handler onnx_lay_gemm, onnx_lay_matmul, onnx_lay_binary, onnx_lay_activation, onnx_lay_softmax,
     onnx_lay_batch_norm, onnx_lay_neg, onnx_lay_hard_swish;
@@ -441,16 +448,22 @@ bool onnx_make_known(struct onnx_import *import, struct onnx_value *value);
 
 /* Operators that only hand on what flows through them, for following values backward. */
 bool onnx_passes_on(const char *op);
+/* Constants go through this node. */
+bool onnx_folds(const struct onnx_node *node);
 
 /* ---- onnx_resolve.c ------------------------------------------------------ */
 
 /* Names to values and nodes, those of branches too; the graph is checked to be in order. */
 bool onnx_resolve(struct onnx_import *import);
 
-/* ---- onnx_cell.c, onnx_cell_layer.c --------------------------------------- */
+/* ---- onnx_cell*.c --------------------------------------------------------- */
 
-/* Cells that an exporter wrote out operator by operator become nodes of their own. */
+enum onnx_cell_use { CELL_USES_DATA, CELL_USES_STATE, CELL_USES_WEIGHTS };
+
+/* Cells that were written out operator by operator become nodes of their own. */
 bool onnx_find_cells(struct onnx_import *import);
+/* What a NODE_CELL does with an input. */
+enum onnx_cell_use onnx_cell_uses(const struct onnx_node *node, uint32_t input);
 onnx_handler onnx_lay_cell;
 
 /* ---- onnx_tidy.c --------------------------------------------------------- */

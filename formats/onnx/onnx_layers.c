@@ -16,6 +16,7 @@ enum {
     ANY_ORDER = 32, /* takes features in whatever order they have in memory */
     ANY_PADDING = 64, /* passes on what a Pad has asked for */
     ANY_STEP = 128, /* takes single steps of an unrolled loop */
+    ANY_LIST = 256, /* takes lists of steps */
     ARRANGES = ANY_ORDER | ANY_PADDING | ANY_STEP,
 };
 
@@ -80,8 +81,11 @@ static const struct operator_row rows[] = {
     {"Reshape", "allowzero:i", onnx_fold_reshape, onnx_lay_reshape, FIRST_RUNS | PASSES_ON},
     {"Flatten", "axis:i", NULL, onnx_lay_flatten, FIRST_RUNS},
     {"Expand", "", onnx_fold_expand, onnx_lay_expand, FIRST_RUNS},
-    {"Gather", "axis:i", onnx_fold_gather, onnx_lay_gather, PASSES_ON | ANY_ORDER},
-    {"Slice", "starts:I ends:I axes:I", onnx_fold_slice, onnx_lay_slice, FIRST_RUNS | PASSES_ON | ANY_ORDER},
+    {"Gather", "axis:i", onnx_fold_gather, onnx_lay_gather, PASSES_ON | ANY_ORDER | ANY_STEP},
+    {"Slice", "starts:I ends:I axes:I", onnx_fold_slice, onnx_lay_slice,
+     FIRST_RUNS | PASSES_ON | ANY_ORDER | ANY_STEP},
+    {"SplitToSequence", "axis:i keepdims:i", NULL, onnx_lay_steps_apart, FIRST_RUNS | ANY_ORDER | ANY_STEP},
+    {"SequenceAt", "", NULL, onnx_lay_step_of, FIRST_RUNS | ANY_ORDER | ANY_STEP | ANY_LIST},
     {"Split", "axis:i split:I num_outputs:i", onnx_fold_split, onnx_lay_split,
      FIRST_RUNS | PASSES_ON | ANY_ORDER},
     {"Concat", "axis:i", onnx_fold_concat, onnx_lay_concat, PASSES_ON | ANY_ORDER | ANY_STEP},
@@ -145,6 +149,12 @@ bool onnx_passes_on(const char *op)
 {
     const struct operator_row *row = find_row(op);
     return row && row->flags & PASSES_ON;
+}
+
+bool onnx_folds(const struct onnx_node *node)
+{
+    const struct operator_row *row = find_row(node->proto->op_type ? node->proto->op_type : "");
+    return row && row->fold && node->kind == NODE_PLAIN;
 }
 
 /* ---- attributes ---------------------------------------------------------- */
@@ -235,7 +245,8 @@ static bool look_at_inputs(struct onnx_import *import, const struct operator_row
             out->n_frames++;
             if (!(row->flags & JOINS_BIAS) && !onnx_settle(import, &value->as.frames, NULL))
                 return false;
-            if (!(row->flags & ANY_STEP) && !onnx_leave_loop(import, &value->as.frames))
+            if ((!(row->flags & ANY_STEP) || (value->as.frames.apart && !(row->flags & ANY_LIST))) &&
+                !onnx_leave_loop(import, &value->as.frames))
                 return false;
             if (!(row->flags & ANY_PADDING) && !onnx_refuse_padding(import, value))
                 return false;
@@ -255,6 +266,29 @@ static bool look_at_inputs(struct onnx_import *import, const struct operator_row
     return true;
 }
 
+/* How many axes a state has behind the current node, which only arranges it; false with no error
+ * set: not known. */
+static bool passed_rank(struct onnx_import *import, const struct onnx_opaque *in, uint32_t *rank)
+{
+    const struct onnx_node *node = import->node;
+    struct onnx_axes axes;
+    *rank = in->rank;
+    if (!in->has_rank || onnx_is_op(node, "Reshape"))
+        return false;
+    if (onnx_is_op(node, "Gather")) {
+        const struct onnx_value *by = onnx_input(import, 1);
+        *rank += by && by->kind == ONNX_CONST ? by->as.constant.rank - 1 : 0;
+    } else if (onnx_is_op(node, "Squeeze") || onnx_is_op(node, "Unsqueeze")) {
+        bool adds = onnx_is_op(node, "Unsqueeze");
+        uint32_t n;
+        if (!onnx_node_axes(import, in->rank, adds, &axes) || !axes.given)
+            return false;
+        n = (uint32_t)__builtin_popcount(axes.bits);
+        *rank = adds ? in->rank + n : in->rank - n;
+    }
+    return *rank <= ONNX_MAX_AXES;
+}
+
 static bool pass_on(struct onnx_import *import, const struct operator_row *row,
                     const struct onnx_value *opaque)
 {
@@ -268,6 +302,7 @@ static bool pass_on(struct onnx_import *import, const struct operator_row *row,
         if (value) {
             value->kind = ONNX_OPAQUE;
             value->as.opaque = (struct onnx_opaque){.role = opaque->as.opaque.role};
+            value->as.opaque.has_rank = passed_rank(import, &opaque->as.opaque, &value->as.opaque.rank);
         }
     }
     return true;

@@ -61,12 +61,27 @@ static bool is_step_of_loop(const struct onnx_import *import, struct onnx_frames
     if (index < 0 || index >= import->frozen_time || frames->is_step || frames->once)
         return false;
     frames->is_step = true;
-    frames->step = (uint32_t)index;
+    frames->step = (uint32_t)(frames->backward ? import->frozen_time - 1 - index : index);
+    frames->backward = false;
     return true;
+}
+
+static bool put_in_order(struct onnx_import *import, struct onnx_frames *frames)
+{
+    struct onnx_layer *layer = onnx_layer_on(import, MODEL_REVERSE, frames->value);
+    if (!layer)
+        return false;
+    frames->backward = false;
+    frames->value = onnx_layer_add(import, layer);
+    return frames->value != MODEL_NONE;
 }
 
 bool onnx_leave_loop(struct onnx_import *import, struct onnx_frames *frames)
 {
+    if (frames->apart)
+        return onnx_fail(import, "works on a list of the steps, which is not supported");
+    if (frames->backward)
+        return put_in_order(import, frames);
     if (!frames->is_step)
         return true;
     if (frames->step != 0 && (int64_t)frames->step != import->frozen_time - 1)
@@ -87,6 +102,8 @@ static bool take_step(struct onnx_import *import, struct onnx_frames *frames, ui
         reduce_axis(frames, axis, keep);
         return true;
     }
+    if (!onnx_leave_loop(import, frames))
+        return false;
     if (!last && !is_first_step(import, pace, index))
         return refuse_steps(import);
     if (!runs_step_by_step(import)) {
@@ -110,6 +127,18 @@ static bool is_whole(const struct onnx_range *r, struct onnx_int size, int64_t f
             (onnx_is_plain(r->end) && r->end.offset >= INT32_MAX));
 }
 
+/* All steps, from the last one down to the first. */
+static bool is_backward(const struct onnx_import *import, const struct onnx_range *r, struct onnx_int size,
+                        int64_t frozen)
+{
+    struct onnx_int last, start = r->start;
+    bool from_last = onnx_int_sub(size, onnx_plain(1), &last) && onnx_same(start, last);
+    if (onnx_is_plain(start))
+        from_last = start.offset == -1 || start.offset >= INT32_MAX || (frozen && start.offset == frozen - 1);
+    return r->step == -1 && from_last && onnx_is_plain(r->end) &&
+           (r->end.offset <= INT32_MIN || (frozen && r->end.offset < -frozen)) && !import->input_spec.context;
+}
+
 static bool slice_time(struct onnx_import *import, struct onnx_frames *frames,
                        const struct onnx_range *r)
 {
@@ -121,6 +150,10 @@ static bool slice_time(struct onnx_import *import, struct onnx_frames *frames,
     to_end.start = onnx_plain(0);
     if (is_whole(r, size, frozen))
         return true;
+    if (is_backward(import, r, size, frozen)) {
+        frames->backward = !frames->backward && !runs_step_by_step(import);
+        return true;
+    }
     first = onnx_same(r->start, onnx_plain(0)) && onnx_same(r->end, onnx_plain(1)) && r->step > 0;
     last = is_last_step(import, pace, r->start) && is_whole(&to_end, size, frozen);
     if (import->unrolled && onnx_is_plain(r->start) && onnx_same(r->end, onnx_plain(r->start.offset + 1)))
@@ -156,15 +189,26 @@ static bool slice_batch(struct onnx_import *import, const struct onnx_frames *fr
     return onnx_fail(import, "takes a part of the batch (axis %u), which is not supported", r->axis);
 }
 
+/* The frames at hand, out of a loop if they were in one. */
+static bool left_loop(struct onnx_import *import, struct onnx_value *value, struct onnx_frames *out)
+{
+    if (value->as.frames.is_step && !onnx_leave_loop(import, &value->as.frames))
+        return false;
+    *out = value->as.frames;
+    return true;
+}
+
 bool onnx_lay_slice(struct onnx_import *import)
 {
-    struct onnx_frames out = onnx_input(import, 0)->as.frames;
+    struct onnx_frames out;
     struct onnx_range ranges[ONNX_MAX_AXES];
     uint32_t n;
-    if (!onnx_slice_ranges(import, out.n_axes, ranges, &n))
+    if (!left_loop(import, onnx_input(import, 0), &out) || !onnx_slice_ranges(import, out.n_axes, ranges, &n))
         return false;
     for (uint32_t i = 0; i < n; i++) {
         enum onnx_axis_kind kind = out.axes[ranges[i].axis].kind;
+        if (kind == AXIS_FEATURE && !onnx_leave_loop(import, &out))
+            return false;
         if (!(kind == AXIS_FEATURE ? slice_features(import, &out, &ranges[i])
               : kind == AXIS_TIME ? slice_time(import, &out, &ranges[i])
                                   : slice_batch(import, &out, &ranges[i])))
@@ -179,10 +223,13 @@ bool onnx_lay_slice(struct onnx_import *import)
 static bool gather_embedding(struct onnx_import *import)
 {
     const struct onnx_value *table = onnx_input(import, 0);
-    struct onnx_frames out = onnx_input(import, 1)->as.frames;
+    struct onnx_frames out;
     struct onnx_layer *layer;
     const struct onnx_const *c = &table->as.constant;
     uint32_t n;
+    if (!onnx_leave_loop(import, &onnx_input(import, 1)->as.frames))
+        return false;
+    out = onnx_input(import, 1)->as.frames;
     if (c->is_int || c->rank != 2 || onnx_attribute_int(import, "axis", 0) != 0 || c->count == 0 ||
         !onnx_is_plain(c->dims[0]) || !onnx_is_plain(c->dims[1]))
         return onnx_fail(import, "looks up '%s', which is not a table of embeddings [words][numbers] "
@@ -248,7 +295,7 @@ static bool gather_features(struct onnx_import *import, struct onnx_frames *fram
 
 bool onnx_lay_gather(struct onnx_import *import)
 {
-    const struct onnx_value *from = onnx_input(import, 0), *by = onnx_input(import, 1);
+    struct onnx_value *from = onnx_input(import, 0), *by = onnx_input(import, 1);
     const struct onnx_const *indices;
     struct onnx_frames out;
     uint32_t axis;
@@ -256,14 +303,15 @@ bool onnx_lay_gather(struct onnx_import *import)
         return gather_embedding(import);
     if (!from || from->kind != ONNX_FRAMES || !by || by->kind != ONNX_CONST)
         return onnx_fail(import, "looks up computed values by computed indices, which is not supported");
-    out = from->as.frames;
+    if (!left_loop(import, from, &out))
+        return false;
     indices = &by->as.constant;
     axis = onnx_axis_index(onnx_attribute_int(import, "axis", 0), out.n_axes);
     if (axis == UINT32_MAX || !indices->is_int || indices->rank > 1 ||
         (indices->rank == 1 && !onnx_is_plain(indices->dims[0])))
         return onnx_fail(import, "axis is out of range, or the indices have more than one dimension");
     if (out.axes[axis].kind == AXIS_FEATURE) {
-        if (!gather_features(import, &out, axis, indices))
+        if (!onnx_leave_loop(import, &out) || !gather_features(import, &out, axis, indices))
             return false;
     } else if (indices->count != 1) {
         return refuse_steps(import);
@@ -276,6 +324,44 @@ bool onnx_lay_gather(struct onnx_import *import)
     } else {
         return onnx_fail(import, "takes one item of the batch (axis %u), which is not supported", axis);
     }
+    onnx_set_frames(onnx_output(import, 0), &out);
+    return true;
+}
+
+/* ---- lists of steps ------------------------------------------------------ */
+
+/* SplitToSequence over time, which an exporter writes where it unrolls a loop over steps whose number
+ * it leaves open; it was that of the loop, as a list in a program has one length. */
+bool onnx_lay_steps_apart(struct onnx_import *import)
+{
+    struct onnx_frames out;
+    uint32_t axis;
+    if (!left_loop(import, onnx_input(import, 0), &out))
+        return false;
+    axis = onnx_axis_index(onnx_attribute_int(import, "axis", 0), out.n_axes);
+    if (axis == UINT32_MAX || out.axes[axis].kind != AXIS_TIME || onnx_input(import, 1))
+        return onnx_fail(import, "makes a list of something else than the single steps, which is not supported");
+    if (import->frozen_time == 0 && import->unrolled) {
+        import->frozen_time = import->n_unrolled;
+        onnx_note(import, "the graph was exported for %u steps only: it is taken for a loop over all steps",
+                  import->n_unrolled);
+    }
+    out.apart = true;
+    out.apart_axis = axis;
+    out.apart_kept = onnx_attribute_int(import, "keepdims", 1) != 0;
+    onnx_set_frames(onnx_output(import, 0), &out);
+    return true;
+}
+
+bool onnx_lay_step_of(struct onnx_import *import)
+{
+    struct onnx_frames out = onnx_input(import, 0)->as.frames;
+    const struct onnx_value *at = onnx_input(import, 1);
+    if (!out.apart || !at || at->kind != ONNX_CONST || !at->as.constant.is_int || at->as.constant.count != 1)
+        return onnx_fail(import, "takes something else than one step out of a list of all");
+    out.apart = false;
+    if (!take_step(import, &out, out.apart_axis, at->as.constant.ints[0], out.apart_kept))
+        return false;
     onnx_set_frames(onnx_output(import, 0), &out);
     return true;
 }
