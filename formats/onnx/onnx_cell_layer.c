@@ -63,7 +63,8 @@ static bool check_x(struct onnx_import *import, struct onnx_value *value)
         if (x->axes[i].kind != AXIS_BATCH && (x->axes[i].kind != AXIS_FEATURE || x->axes[i].size != 1))
             return onnx_fail(import, "axis %u of the input '%s' of a cell is not the batch", i, value->name);
     if (x->once || x->is_int || x->backward || x->apart)
-        return onnx_fail(import, "the input '%s' of a cell is no frame of each step", value->name);
+        return onnx_fail(import, "the input '%s' of a cell is no frame of each step: if this is a loop that was "
+                         "unrolled, its steps are not all the same cell", value->name);
     return true;
 }
 

@@ -226,18 +226,15 @@ def check_other_networks(score, dynamo):
         count = 2 if kind == "LSTM" else 1
         x = torch.randn(1, T, I)
         score.case(f"{kind}Cell {mode}", check_stepwise, CellNet(kind + "Cell"), x,
-                   [torch.zeros(1, H)] * count, dynamo)
-        if dynamo and kind == "RNN":
-            continue  # PyTorch unrolls it step by step in this mode
+                   [torch.zeros(1, H) for _ in range(count)], dynamo)
         score.case(f"{kind} with states {mode}", check_stepwise, StateNet(kind), x,
-                   [torch.zeros(2, 1, H)] * count,
+                   [torch.zeros(2, 1, H) for _ in range(count)],
                    dynamo)
         score.case(f"{kind} with learned states {mode}", check_whole, LearnedNet(kind), dynamo, False)
         score.case(f"convolutions and {kind} {mode}", check_whole, ConvNet(kind), dynamo, True)
     for kind, layers, last in (("LSTMCell", 1, False), ("LSTMCell", 2, False), ("LSTMCell", 2, True),
-                               ("GRUCell", 1, True), ("GRUCell", 2, False)):
-        if dynamo and kind == "GRUCell":
-            continue  # PyTorch computes parts of the first step itself in this mode
+                               ("GRUCell", 1, True), ("GRUCell", 2, False), ("RNNCell", 1, False),
+                               ("RNNCell", 3, True)):
         score.case(f"a loop of {layers} {kind} {mode}{' last' if last else ''}", check_loop,
                    LoopNet(kind, layers, last), dynamo, last)
     if not dynamo:
@@ -263,8 +260,6 @@ def main():
         for arguments, dynamic, options in cases(dynamo):
             name = "{} layers={} bidirectional={} batch_first={} {}".format(*arguments)
             name += f" {'dynamo' if dynamo else 'torchscript'}{' dynamic' if dynamic else ''}{options or ''}"
-            if dynamo and arguments[0] == "RNN":
-                continue  # PyTorch unrolls it step by step in this mode
             score.case(name, check_export, arguments, dynamo, dynamic, options)
         check_other_networks(score, dynamo)
     score.finish()

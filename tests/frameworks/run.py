@@ -30,6 +30,7 @@ SUITES = {
     "speech": ("test_speech.py", []),
     "onnx-node-cases": ("test_onnx_node_cases.py", []),
     "onnx-random": ("onnx_random.py", []),
+    "onnx-cells": ("onnx_cells.py", []),
     "silero": ("test_silero.py", []),
     "safetensors": ("check_safetensors.py", ["{convert}"]),
 }
