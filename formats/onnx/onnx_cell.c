@@ -464,7 +464,8 @@ static int32_t rnn_state(const struct cell_finder *f, const struct cell_sum *sum
         return ONNX_ABSENT;
     for (uint32_t i = 0; i < all.n; i++) {
         int32_t root = cell_root(f, all.of[i]);
-        if (!is_constant(f, all.of[i]) && (!is_graph_input(f, root) || (all.has_others && first_input(f, root))))
+        bool is_data = all.has_others && first_input(f, root);
+        if (!is_constant(f, all.of[i]) && (!is_graph_input(f, root) || is_data))
             continue;
         if (best == ONNX_ABSENT || second_is_state(f, best, all.of[i], ONNX_ABSENT))
             best = all.of[i];
@@ -499,15 +500,16 @@ static bool *find_returned(const struct cell_finder *f)
     bool *returned = onnx_alloc(f->import, (size_t)import->n_values + 1, sizeof *returned);
     for (uint32_t v = 0; returned && v < import->n_values; v++)
         for (size_t i = 0; i < graph->n_output && import->values[v].scope == 0; i++)
-            returned[v] |= graph->output[i]->name && strcmp(graph->output[i]->name, import->values[v].name) == 0;
+            returned[v] |= graph->output[i]->name &&
+                           strcmp(graph->output[i]->name, import->values[v].name) == 0;
     for (uint32_t i = import->n_nodes; returned && i-- > 0;) {
         const struct onnx_node *node = &import->nodes[i];
-        bool any = false;
+        bool all = onnx_is_op(node, "Concat"), any = false;
         for (uint32_t k = 0; k < node->n_outputs; k++)
             any |= node->outputs[k] != ONNX_ABSENT && returned[node->outputs[k]];
-        for (uint32_t k = 0; any && node->kind == NODE_PLAIN && k < node->n_inputs; k++)
-            if (node->inputs[k] != ONNX_ABSENT && onnx_passes_on(node->proto->op_type ? node->proto->op_type : "") &&
-                (k == 0 || onnx_is_op(node, "Concat")))
+        any &= node->kind == NODE_PLAIN && node->proto->op_type && onnx_passes_on(node->proto->op_type);
+        for (uint32_t k = 0; any && k < (all ? node->n_inputs : 1) && k < node->n_inputs; k++)
+            if (node->inputs[k] != ONNX_ABSENT)
                 returned[node->inputs[k]] = true;
     }
     return returned;

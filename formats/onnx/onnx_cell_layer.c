@@ -63,8 +63,8 @@ static bool check_x(struct onnx_import *import, struct onnx_value *value)
         if (x->axes[i].kind != AXIS_BATCH && (x->axes[i].kind != AXIS_FEATURE || x->axes[i].size != 1))
             return onnx_fail(import, "axis %u of the input '%s' of a cell is not the batch", i, value->name);
     if (x->once || x->is_int || x->backward || x->apart)
-        return onnx_fail(import, "the input '%s' of a cell is no frame of each step: if this is a loop that was "
-                         "unrolled, its steps are not all the same cell", value->name);
+        return onnx_fail(import, "the input '%s' of a cell is no frame of each step: if this is a loop that "
+                         "was unrolled, its steps are not all the same cell", value->name);
     return true;
 }
 
@@ -205,7 +205,7 @@ static bool find_rows(struct laying *l, struct cell_term *term, uint32_t n)
     term->start = (uint32_t)start;
     term->count = (uint32_t)count;
     return good && (count == l->hidden ||
-                    onnx_fail(l->import, "a gate with %" PRId64 " numbers of '%s', for %u hidden units", count,
+                    onnx_fail(l->import, "a gate has %" PRId64 " numbers of '%s', for %u hidden units", count,
                               term->weights == ONNX_ABSENT ? value_of(l, term->value)->name
                                                            : value_of(l, term->weights)->name, l->hidden));
 }
@@ -241,7 +241,8 @@ static bool add_bias(struct laying *l, struct cell_term *term, float *sum)
         if (!find_rows(l, term, n))
             return false;
     } else if (term->n_cuts > 0) {
-        return onnx_fail(l->import, "cuts gates out of '%s', a single number", value_of(l, term->value)->name);
+        return onnx_fail(l->import, "cuts gates out of '%s', a single number",
+                         value_of(l, term->value)->name);
     }
     for (uint32_t i = 0; i < l->hidden; i++)
         sum[i] += term->factor * numbers[n == 1 ? 0 : term->start + i];
@@ -454,12 +455,11 @@ static bool find_all_rows(struct laying *l)
     return true;
 }
 
-/* The states are those of the step before, all of it. */
-static bool follows(const struct laying *l, const struct onnx_value *value, uint32_t layer_value,
-                    uint32_t step)
+/* The value is what the layer gives at this step. */
+static bool follows(const struct onnx_value *value, uint32_t layer_value, uint32_t step)
 {
     return value && value->kind == ONNX_FRAMES && value->as.frames.is_step &&
-           value->as.frames.value == layer_value && value->as.frames.step == step && l->x.is_step;
+           value->as.frames.value == layer_value && value->as.frames.step == step;
 }
 
 /* The cell continues the loop whose layer its states come from; *value_out is that layer's. */
@@ -471,8 +471,8 @@ static bool continue_loop(struct laying *l, uint32_t *value_out)
     const struct onnx_layer *layer = h->value > 0 && h->is_step ? l->import->layers[h->value - 1] : NULL;
     uint32_t step = l->x.step, before;
     if (!layer || !layer->made_of || !l->x.is_step)
-        return onnx_fail(l->import, "the state of a cell, '%s', is neither an input of the graph nor carried on "
-                         "in a loop over all steps", value_of(l, cell->state)->name);
+        return onnx_fail(l->import, "the state of a cell, '%s', is neither an input of the graph nor carried "
+                         "on in a loop over all steps", value_of(l, cell->state)->name);
     before = layer->spec.params[MODEL_RNN_DIRECTION] == MODEL_REVERSED ? step + 1 : step - 1;
     if (h->step != before)
         return onnx_fail(l->import, "step %u of a loop does not continue the step before it, but step %u",
@@ -480,14 +480,14 @@ static bool continue_loop(struct laying *l, uint32_t *value_out)
     if (!find_all_rows(l))
         return false;
     if (layer->loops_over != l->source || !same_sums(l, layer->made_of, cell))
-        return onnx_fail(l->import, "step %u of a loop has another input or other weights than those before it",
-                         step);
+        return onnx_fail(l->import, "step %u of a loop has another input or other weights than those before "
+                         "it", step);
     for (uint32_t s = 0; s < cell->n_sums; s++)
         for (uint32_t i = 0; i < cell->sums[s].n; i++)
             if (cell->sums[s].terms[i].kind == TERM_STATE &&
-                !follows(l, value_of(l, cell->sums[s].terms[i].value), h->value, before))
-                return onnx_fail(l->import, "step %u of a loop multiplies something else than the state of the "
-                                 "step before it", step);
+                !follows(value_of(l, cell->sums[s].terms[i].value), h->value, before))
+                return onnx_fail(l->import, "step %u of a loop multiplies something else than the state of "
+                                 "the step before it", step);
     if (cell->type == MODEL_LSTM &&
         (!c || c->kind != ONNX_OPAQUE || c->as.opaque.role != ROLE_CELL || c->as.opaque.value != h->value ||
          c->as.opaque.step != before))
@@ -507,7 +507,8 @@ static bool begin_loop(struct laying *l, uint32_t *direction)
                onnx_fail(l->import, "a cell whose states are neither inputs of the graph nor carried on in a "
                          "loop over all steps is not supported");
     if (l->x.step != 0 && (int64_t)l->x.step != l->import->frozen_time - 1)
-        return onnx_fail(l->import, "a loop begins at step %u, neither the first nor the last one", l->x.step);
+        return onnx_fail(l->import, "a loop begins at step %u, neither the first nor the last one",
+                         l->x.step);
     *direction = l->x.step == 0 ? MODEL_FORWARD : MODEL_REVERSED;
     return (!h || is_state(h) || first_state(l, cell->state, &l->parts.h0)) &&
            (!lstm || is_state(c) || first_state(l, cell->c_before, &l->parts.c0)) &&

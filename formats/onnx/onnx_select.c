@@ -340,7 +340,8 @@ bool onnx_lay_steps_apart(struct onnx_import *import)
         return false;
     axis = onnx_axis_index(onnx_attribute_int(import, "axis", 0), out.n_axes);
     if (axis == UINT32_MAX || out.axes[axis].kind != AXIS_TIME || onnx_input(import, 1))
-        return onnx_fail(import, "makes a list of something else than the single steps, which is not supported");
+        return onnx_fail(import, "makes a list of something else than single steps, which is not "
+                         "supported");
     if (import->frozen_time == 0 && import->unrolled) {
         import->frozen_time = import->n_unrolled;
         onnx_note(import, "the graph was exported for %u steps only: it is taken for a loop over all steps",

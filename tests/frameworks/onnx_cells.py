@@ -88,8 +88,8 @@ class Written:
                 self.whole[name] = self.add_all(g, terms + ([g.tensor(bias_name, bias)] if self.bias else []))
             return [g.op("Gather", self.whole[name], self.steps_of_x[value], axis=1)]
         if self.gemm:
-            return [g.op("Gemm", value, g.tensor(name, matrix), *([g.tensor(bias_name, bias)] if self.bias else []),
-                         transB=1)]
+            biases = [g.tensor(bias_name, bias)] if self.bias else []
+            return [g.op("Gemm", value, g.tensor(name, matrix), *biases, transB=1)]
         terms = [g.op("MatMul", value, g.tensor(name + "t", np.ascontiguousarray(matrix.T)))]
         return terms + ([g.tensor(bias_name, bias)] if self.bias else [])
 
@@ -106,7 +106,8 @@ class Written:
         """Terms of one operand for each of the gates; value may be what the steps' product gave."""
         matrices, biases = (self.w, self.bx) if which == "x" else (self.u, self.bh)
         if "gate" in self.products:
-            return {q: self.product(g, which + q, value, matrices[q], biases[q], f"b{which}{q}") for q in gates}
+            return {q: self.product(g, which + q, value, matrices[q], biases[q], f"b{which}{q}")
+                    for q in gates}
         name = which + "".join(gates)
         terms = self.product(g, name, value, np.concatenate([matrices[q] for q in gates]),
                              np.concatenate([biases[q] for q in gates]), "b" + name)
@@ -213,9 +214,9 @@ class Written:
 
 def close(name, got, wanted, text):
     """Of the largest number wanted, if that is above 1: without a bound states grow."""
-    error = float(np.max(np.abs(got.reshape(-1) - wanted.reshape(-1)))) / max(1, float(np.max(np.abs(wanted))))
+    error = np.max(np.abs(got.reshape(-1) - wanted.reshape(-1))) / max(1, np.max(np.abs(wanted)))
     assert error <= 1e-5, f"{name}: differs by {error:.3g}: {text}"
-    return error, None
+    return float(error), None
 
 
 def check_step(name, rng):
@@ -335,7 +336,8 @@ def plain(kind, **options):
     cell = Written(np.random.default_rng(7), kind)
     cell.i, cell.h, cell.b, cell.gemm, cell.bias, cell.products = 3, 4, 2, True, True, "gate"
     cell.reset_after, cell.hoisted, cell.cut, cell.mix = True, False, "Split", 1
-    floats = lambda *shape: (np.random.default_rng(len(shape)).standard_normal(shape) * 0.5).astype(np.float32)
+    rng = np.random.default_rng(1)
+    floats = lambda *shape: (rng.standard_normal(shape) * 0.5).astype(np.float32)
     cell.w, cell.u = {q: floats(4, 3) for q in cell.gates}, {q: floats(4, 4) for q in cell.gates}
     cell.bx = cell.bh = {q: floats(4) for q in cell.gates}
     cell.first = np.zeros((2, 1, 4), np.float32)
