@@ -327,6 +327,32 @@ Test(import_keras, graphs_that_make_no_sense)
     }
 }
 
+/* Keras 2 multiplies what masked steps hold; Keras 3 has 0 there, or the product of the inputs without a mask. */
+Test(import_keras, products_of_masked_steps_depend_on_the_version)
+{
+    static const char factors[] = GRAPH(
+        "{\"class_name\": \"Masking\", \"name\": \"m\", \"config\": {\"mask_value\": 0}, "
+        "\"inbound_nodes\": [[[\"x\", 0, 0]]]}, " NODE("r", "\"m\", 0, 0") ", "
+        "{\"class_name\": \"Multiply\", \"name\": \"a\", \"config\": {}, "
+        "\"inbound_nodes\": [[[\"m\", 0, 0], [\"%s\", 0, 0]]]}", OUT);
+    char both[sizeof factors], one[sizeof factors];
+    struct imported model;
+    sprintf(both, factors, "r");
+    sprintf(one, factors, "x");
+    import_text(both, "", "2.4", &model);
+    EXPECT_TYPES(&model, MODEL_MASK, MODEL_MUL, MODEL_ACTIVATION, MODEL_MUL);
+    imported_free(&model);
+    import_text(both, "", "3.15.1", &model);
+    EXPECT_TYPES(&model, MODEL_MASK, MODEL_MUL, MODEL_ACTIVATION, MODEL_MUL, MODEL_MUL);
+    imported_free(&model);
+    import_text(one, "", "3.15.1", &model);
+    EXPECT_TYPES(&model, MODEL_MASK, MODEL_MUL, MODEL_MUL, MODEL_MUL, MODEL_ACTIVATION, MODEL_MUL, MODEL_ADD);
+    imported_free(&model);
+    import_text(both, "", NULL, &model);
+    cr_expect(!model.good && strstr(model.error, "differ between Keras 2 and 3"), "%s", model.error);
+    imported_free(&model);
+}
+
 /* A chain as long as a model may be, listed from its end: no recursion, no hang. */
 Test(import_keras, long_chains)
 {

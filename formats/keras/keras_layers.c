@@ -221,11 +221,49 @@ static bool join_add(struct keras_work *work, const struct keras_layer *layer, c
     return join(work, layer, MODEL_ADD, in, n_in, out);
 }
 
+/* What Keras 3 has of a product p in masked steps: with m the mask, p m + q (1 - m), where q is the product of the
+ * inputs without a mask, and 0 if there are none. */
+static bool unmask_product(struct keras_work *work, const struct keras_layer *layer,
+                           const struct keras_tensor *in, size_t n_in, uint32_t *product)
+{
+    const struct keras_activation opposite = {.code = MODEL_ACT_IDENTITY, .gain = -1, .offset = 1};
+    struct keras_tensor bare[MODEL_MAX_INPUTS];
+    uint32_t mask = MODEL_NONE, pair[2];
+    size_t n = 0;
+    for (size_t i = 0; i < n_in; i++)
+        if (in[i].mask != MODEL_NONE)
+            mask = in[i].mask;
+        else
+            bare[n++] = in[i];
+    pair[0] = *product;
+    pair[1] = mask;
+    if (!keras_emit_pair(work, layer, MODEL_MUL, pair, product))
+        return false;
+    if (n == 0)
+        return true;
+    if ((n > 1 && !join(work, layer, MODEL_MUL, bare, n, &bare[0])) ||
+        !keras_emit_act(work, layer, &opposite, &mask))
+        return false;
+    pair[0] = bare[0].value;
+    pair[1] = mask;
+    if (!keras_emit_pair(work, layer, MODEL_MUL, pair, &pair[1]))
+        return false;
+    pair[0] = *product;
+    return keras_emit_pair(work, layer, MODEL_ADD, pair, product);
+}
+
 static bool join_multiply(struct keras_work *work, const struct keras_layer *layer,
                           const struct keras_tensor *in,
                           size_t n_in, struct keras_tensor *out)
 {
-    return join(work, layer, MODEL_MUL, in, n_in, out);
+    bool masked = false;
+    for (size_t i = 0; i < n_in; i++)
+        masked = masked || in[i].mask != MODEL_NONE;
+    if (masked && !work->major)
+        return keras_fail(work, layer, "products of masked steps differ between Keras 2 and 3, and which of them "
+                          "wrote this is not in the file; add \"keras_version\" to the JSON of --spec");
+    return join(work, layer, MODEL_MUL, in, n_in, out) &&
+           (!masked || work->major < 3 || unmask_product(work, layer, in, n_in, &out->value));
 }
 
 static bool join_average(struct keras_work *work, const struct keras_layer *layer,

@@ -121,6 +121,7 @@ static bool arithmetic(struct keras_work *work, const struct keras_layer *layer,
             return keras_fail(work, layer, "it joins a sequence with what is no sequence");
         if (!keras_keep_step(work, layer, &both[0], &both[1]))
             return false;
+        both[0].mask = both[1].mask = MODEL_NONE;
         return row->join(work, layer, both, 2, &out->tensor);
     }
     *out = results[a->is_tensor ? a->layer : b->layer];

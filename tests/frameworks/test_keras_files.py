@@ -145,6 +145,21 @@ def check_univariate():
     return compare(run_file(model, "h5", x)[0], predict(model, x), predict(copy_of(model, "float64"), x))
 
 
+def check_masked_products():
+    """What a product has in masked steps shows behind a layer that knows no masks."""
+    inputs = keras.Input((None, 3))
+    x = layers.Masking(0.25)(inputs)
+    steps = layers.GRU(3, return_sequences=True)(x)
+    one, two = (layers.Conv1D(3, 2, padding="causal")(x) for _ in range(2))
+    products = [layers.Multiply()(factors) for factors in ([x, steps], [one, steps], [one, x, two])]
+    model = keras.Model(inputs, layers.Conv1D(2, 2, padding="causal")(layers.Concatenate()(products)))
+    keras_random.randomise(model, np.random.default_rng(9))
+    x = np.random.default_rng(10).normal(size=(2, 9, 3)).astype(np.float32)
+    x[:, [0, 3, 4, 8]] = 0.25
+    wanted, exact = predict(model, x), predict(copy_of(model, "float64"), x)
+    return max(compare(run_file(model, kind, x)[0], wanted, exact) for kind in ("keras", "h5", "weights"))
+
+
 def check_windows(name):
     """A ring of backslashes, as Keras of TensorFlow 2.12 wrote it on Windows; also the older container."""
     model = keras.Sequential([keras.Input((None, 3)), layers.LSTM(4), layers.Dense(2)])
@@ -253,8 +268,8 @@ def main():
         score.case("weights in " + dtype, check_element_types, dtype)
     for form in ("_layer_checkpoint_dependencies\\%s", "_layer_checkpoint_dependencies/%s", "layers\\%s"):
         score.case("group " + form, check_windows, form)
-    for check in (check_normalization, check_univariate, check_old_versions, check_chosen_output,
-                  check_weights_alone):
+    for check in (check_normalization, check_univariate, check_masked_products, check_old_versions,
+                  check_chosen_output, check_weights_alone):
         score.case(check.__name__, check)
     for name in MODELS:
         score.case("refused: " + name, check_refused, name)
