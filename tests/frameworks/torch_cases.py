@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 
+import numpy as np
 import torch
 
 import lstmrun
@@ -24,6 +25,21 @@ MEDIAN = 1.1
 ROUNDING = 2.0 ** -24
 
 
+# With a handful of different results the error is that of a few roundings, and the quotient of two such errors has no
+# bound: of one rounding each it exceeds 3 in a fifth of all cases (atan(1/3) · 2/π). What is left is plain closeness.
+MANY, DIFFERENT, CLOSE = 100, 1e-5, 1e-5
+
+
+def check_few(ours, truth):
+    """Whether the results are too few different ones for a ratio; they are then held to CLOSE."""
+    largest = float(np.max(np.abs(truth)))
+    if np.unique(np.round(truth / (DIFFERENT * max(largest, 1e-30)))).size >= MANY:
+        return False
+    error = float(np.max(np.abs(ours - truth))) / max(1.0, largest)
+    assert error < CLOSE, "largest error %.3g" % error
+    return True
+
+
 def convert(path, model, *options):
     """What lstmconvert says while it makes `model` of `path`."""
     done = subprocess.run([os.path.join(TOOLS, "lstmconvert"), path, "-o", model, *options],
@@ -33,10 +49,22 @@ def convert(path, model, *options):
     return done.stdout
 
 
-def ratio(error, single, largest):
-    """`error` (and `largest`, the very largest) of ours, `single` of PyTorch in float32."""
+def errors(results, truth):
+    """Over all results the largest error, and the one that a hundredth of a result's numbers exceed, in units of the
+    result's largest number. The very largest is a matter of luck where a layer_norm meets numbers nearly alike, or
+    one unit of a net has most of the error: as one draw it would say little about the arithmetic."""
+    largest = usual = 0.0
+    for result, right in zip(results, truth):
+        error = np.abs(result - right) / max(float(np.max(np.abs(right))), 1e-30)
+        largest, usual = max(largest, float(np.max(error))), max(usual, float(np.quantile(error, 0.99)))
+    return largest, usual
+
+
+def ratio(ours, single, truth):
+    """Of the usual errors of `ours` and of PyTorch in float32 (`single`), lists of arrays."""
+    largest, usual = errors(ours, truth)
     assert largest < 1e-3, "largest relative error %.3g" % largest
-    return error / max(single, ROUNDING)
+    return usual / max(errors(single, truth)[1], ROUNDING)
 
 
 def compare_all(cases, rng, draw, check, most, folder):
@@ -45,8 +73,10 @@ def compare_all(cases, rng, draw, check, most, folder):
     for number in range(cases):
         case = draw(rng, number)
         try:
-            ratios.append(check(case, folder))
-            assert ratios[-1] <= most, "error ratio %.2f to PyTorch's float32" % ratios[-1]
+            found = check(case, folder)
+            if found is not None:
+                ratios.append(found)
+                assert found <= most, "error ratio %.2f to PyTorch's float32" % found
         except (AssertionError, lstmrun.Error) as problem:
             failed += 1
             print("FAILED case %d: %s: %s" % (number, case, problem))
@@ -55,8 +85,8 @@ def compare_all(cases, rng, draw, check, most, folder):
 
 def main(cases, seed, draw, check, most, also=lambda rng, folder: (0, 0)):
     """The suite with the arguments [CASES [SEED]], for which `cases` and `seed` stand if they are not given.
-    draw(rng, number) makes a case, check(case, folder) returns its ratio; also(rng, folder) does what else there
-    is and returns (passed, failed)."""
+    draw(rng, number) makes a case, check(case, folder) returns its ratio, or None if it has judged the case by itself;
+    also(rng, folder) does what else there is and returns (passed, failed)."""
     cases = int(sys.argv[1]) if len(sys.argv) > 1 else cases
     seed = int(sys.argv[2]) if len(sys.argv) > 2 else seed
     rng = random.Random(seed)
