@@ -145,6 +145,8 @@ class Cell:
         name, numbers = self.names[d * n + k], self.numbers[d * n + k]
         if self.clip and clip:
             x = np.clip(x, -self.clip, self.clip)
+        if name == "ThresholdedRelu":
+            self.jump = min(self.jump, float(np.min(np.abs(x - numbers[0]))))
         return ACTIVATIONS[name][0](x, *numbers)
 
     def step(self, d, x, h, c):
@@ -173,7 +175,7 @@ class Cell:
 
     def exact(self):
         """[steps][batch][directions · units], and the final h as [batch][directions][units]."""
-        all_steps, finals = [], []
+        all_steps, finals, self.jump = [], [], np.inf
         for d in range(self.d):
             start = lambda s: np.zeros((self.b, self.h)) if s is None else np.repeat(s[d].astype(float),
                                                                                      self.b, 0)
@@ -189,10 +191,20 @@ class Cell:
         return np.concatenate(all_steps, 2), np.stack(finals, 1)
 
 
-def check_cell(name, rng, totals):
-    cell = Cell(rng)
-    while not np.max(np.abs(cell.exact()[0])) < 100: # activations without bounds can run away
+MOST_ERROR, LEAST_ERROR = 1e-3, 2.0**-24  # of ONNX Runtime's that count: it may overflow, it may be lucky
+
+
+def draw_cell(rng):
+    """One whose numbers do not run away, as activations without bounds may let them, and stay away from the place
+    where an activation jumps: there the last bit decides."""
+    while True:
         cell = Cell(rng)
+        if np.max(np.abs(cell.exact()[0])) < 100 and cell.jump > 1e-4:
+            return cell
+
+
+def check_cell(name, rng, totals):
+    cell = draw_cell(rng)
     model = cell.model()
     theirs = reference(model, {"x": cell.x})
     ours = run_lstmrun(model, np.swapaxes(cell.x, 0, 1))
@@ -201,8 +213,9 @@ def check_cell(name, rng, totals):
     ours = np.swapaxes(ours, 0, 1) if cell.output == "Y" else ours
     scale = max(1.0, float(np.max(np.abs(exact))))
     error = [float(np.max(np.abs(got.reshape(-1) - exact.reshape(-1)))) / scale for got in (ours, theirs)]
+    error[1] = min(error[1], MOST_ERROR) if np.isfinite(error[1]) else MOST_ERROR
     totals.append(error)
-    # One case is one draw of each, and gates without bounds amplify what was drawn; main() holds the means together.
+    # One case is one draw of each, and gates without bounds amplify what was drawn; check_mean holds all together.
     assert error[0] <= 8 * error[1] + 1e-5, \
         f"{name}: {error[0]:.3g} from float64, ONNX Runtime {error[1]:.3g}: {cell.describe()}"
     return error[0], None
@@ -413,10 +426,13 @@ def check_convs(name, rng, totals):
 
 
 def check_mean(name, totals):
-    ours, theirs = np.array(totals).mean(0)
-    print(f"mean of the largest errors to float64: {ours:.3g}, ONNX Runtime {theirs:.3g}")
-    assert ours <= 1.25 * theirs, f"{name}: {ours:.3g} from float64, ONNX Runtime {theirs:.3g}"
-    return ours, None
+    """Of the ratios, in logarithms: one case whose gates amplify outweighs all others in a mean of errors. Over 300
+    cases it was 0.87 with a standard deviation of 0.02."""
+    ours, theirs = np.maximum(np.array(totals), LEAST_ERROR).T
+    ratio = float(np.exp(np.mean(np.log(ours / theirs))))
+    print(f"errors to float64, geometric mean over {len(totals)} cells: {ratio:.3f} times ONNX Runtime's")
+    assert ratio <= 1.1, f"{name}: {ratio:.3f} times ONNX Runtime's"
+    return 0.0, None
 
 
 def main():
