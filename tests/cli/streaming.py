@@ -4,6 +4,7 @@
 import contextlib
 import os
 import pty
+import re
 import resource
 import select
 import signal
@@ -386,13 +387,15 @@ def progress(place):
     leader, follower = pty.openpty()
     process = place.start("m.bin", "-", "-o", "y.bin", "--chunk", "1", stderr=follower)
     os.close(follower)
-    for _ in range(15):
+    text, steps, deadline = b"", 0, time.monotonic() + PATIENCE
+    while not re.search(rb"steps, [1-9]\d* s", text) and time.monotonic() < deadline:
         process.stdin.write(f32(place.frames[0]))
         process.stdin.flush()
-        time.sleep(0.1)
+        steps += 1
+        if select.select([leader], [], [], 0.1)[0]:
+            text += os.read(leader, 4096)
     process.stdin.close()
     process.wait(timeout=PATIENCE)
-    text = b""
     while select.select([leader], [], [], 1)[0]:
         try:
             part = os.read(leader, 4096)
@@ -402,5 +405,6 @@ def progress(place):
     os.close(leader)
     process.stdout.close()
     equal(process.returncode, 0, "code")
-    check(b"steps, 1 s" in text and b"\r\x1b[K15 steps in" in text, "bar and line: %r" % text)
+    check(re.search(rb"\r\x1b\[K\d+ steps, [1-9]\d* s", text), "bar: %r" % text)
+    check(b"\r\x1b[K%d steps in" % steps in text, "line after %d steps: %r" % (steps, text))
     check("\r" not in place.run("m.bin", "x.bin").err, "no bar elsewhere")
