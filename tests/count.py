@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Count test cases: `count.py testlog.json` (Meson's) or `count.py --log FILE CODE` (one program's output).
+"""Count test cases: `count.py [--failures FILE] testlog.json` (Meson's) or `… --log FILE CODE` (one program's output).
 
-Prints one line, "PASSED FAILED SKIPPED". The output of what failed goes to stderr. A program counts as the tests
+Prints one line, "PASSED FAILED SKIPPED". The output of what failed goes to stderr; the lines in it that say what
+failed are added to the FILE of --failures. A program counts as the tests
 it says it ran: Criterion's summary, a last line "N passed, N failed[, N skipped]", or lines "ok …", "not ok …",
 "skip …". One that says nothing counts as one; one that crashed, timed out or ended badly without saying which
 test failed, as one failed test more.
@@ -18,6 +19,8 @@ SKIP_LINE = re.compile(r"^(?:\[SKIP\]|skip ).*$", re.MULTILINE)
 SUMMARY = re.compile(r"^(\d+) passed, (\d+) failed(?:, (\d+) skipped)?", re.MULTILINE)
 LINES = [re.compile(f"^{word} ", re.MULTILINE) for word in ("ok", "not ok", "skip")]
 TAIL = 6000  # characters shown of a failed suite's output
+BLAME = re.compile(r"^\s*(?:not ok |FAILED|\[FAIL\]|\[----\] +(?!Criterion)\S)")
+MOST_BLAMED = 15  # lines of one suite
 
 
 def said(output):
@@ -47,7 +50,17 @@ def show(name, output):
     print(output[-TAIL:], file=sys.stderr)
 
 
-def count_meson(path):
+def blame(path, name, output):
+    """Adds the lines that say what failed to the file, or the last ones if none does."""
+    if not path:
+        return
+    lines = [line.rstrip()[:300] for line in output.splitlines() if line.strip()]
+    telling = [line for line in lines if BLAME.match(line)]
+    with open(path, "a", encoding="utf-8") as file:
+        print(f"--- {name}", *(telling[-MOST_BLAMED:] or lines[-5:]), sep="\n", file=file)
+
+
+def count_meson(path, failures):
     total = [0, 0, 0]
     with open(path, encoding="utf-8") as file:
         for line in file:
@@ -58,6 +71,7 @@ def count_meson(path):
             total = [a + b for a, b in zip(total, counts)]
             if counts[1]:
                 show(f"{entry['name']}: {entry['result']}", output)
+                blame(failures, f"{entry['name']}: {entry['result']}", output)
             elif skipped:
                 show(f"{entry['name']}: skipped", output)
             for line in SKIP_LINE.findall(output):
@@ -65,20 +79,24 @@ def count_meson(path):
     return total
 
 
-def count_log(path, code):
+def count_log(path, code, failures):
     with open(path, encoding="utf-8", errors="replace") as file:
         output = file.read()
     counts = count(output, code == 0)
     if counts[1]:
         show(path, output)
+        blame(failures, path, output)
     return counts
 
 
 def main(arguments):
+    failures = None
+    if arguments[:1] == ["--failures"]:
+        failures, arguments = arguments[1], arguments[2:]
     if len(arguments) == 3 and arguments[0] == "--log":
-        total = count_log(arguments[1], int(arguments[2]))
+        total = count_log(arguments[1], int(arguments[2]), failures)
     elif len(arguments) == 1 and not arguments[0].startswith("-"):
-        total = count_meson(arguments[0])
+        total = count_meson(arguments[0], failures)
     else:
         sys.exit(__doc__)
     print(*total)

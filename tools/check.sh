@@ -52,7 +52,9 @@ wanted() { case " $chosen " in *" $1 "*) return 0 ;; esac; return 1; }
 # ---- counting -----------------------------------------------------------------------------------------------
 
 results=$work/results
+failures=$work/failures # what to say of them again at the end
 : >"$results"
+: >"$failures"
 started=$(date +%s)
 
 # record SUITE PASSED FAILED SKIPPED
@@ -67,6 +69,7 @@ record() {
 broken() {
     say "--- $1 cannot be built or started; the end of $2:"
     tail -n 60 "$2"
+    { say "--- $1 cannot be built or started; the end of $2:"; tail -n 15 "$2"; } >>"$failures"
     record "$1" 0 1 0
 }
 
@@ -78,7 +81,7 @@ left_out() {
 
 # logged SUITE LOG CODE: count what a program said and how it ended; its words are shown if a test failed.
 logged() {
-    counts=$(python3 tests/count.py --log "$2" "$3")
+    counts=$(python3 tests/count.py --failures "$failures" --log "$2" "$3")
     grep '^skip ' "$2"
     # shellcheck disable=SC2086
     record "$1" $counts
@@ -104,7 +107,7 @@ suites() {
     shift 3
     rm -f "$work/$folder/meson-logs/testlog.json"
     meson test -C "$work/$folder" --no-rebuild --timeout-multiplier "$factor" "$@" >"$work/$folder.test.log" 2>&1 </dev/null
-    if counts=$(python3 tests/count.py "$work/$folder/meson-logs/testlog.json"); then
+    if counts=$(python3 tests/count.py --failures "$failures" "$work/$folder/meson-logs/testlog.json"); then
         # shellcheck disable=SC2086
         record "$name" $counts
     else
@@ -191,7 +194,7 @@ fetch_onednn3() {
     [ ! -f "$onednn3/complete" ] || return 0
     rm -rf "$onednn3"
     mkdir -p "$onednn3" || return 1
-    "${LSTMRUN_PYTHON:-python3}" -m pip download --no-deps -d "$onednn3" \
+    twice "${LSTMRUN_PYTHON:-python3}" -m pip download --no-deps -d "$onednn3" \
         onednn-cpu-gomp==2023.2.0 onednn-devel-cpu-gomp==2023.2.0 || return 1
     for wheel in "$onednn3"/*.whl; do
         python3 -m zipfile -e "$wheel" "$onednn3" && rm "$wheel" || return 1
@@ -228,7 +231,8 @@ arm64_sysroot() {
     set -- -o APT::Architecture=arm64 -o APT::Architectures=arm64 -o "Dir::State=$sysroot/apt" \
         -o "Dir::State::status=$sysroot/apt/status" -o "Dir::Cache=$sysroot/apt" -o APT::Sandbox::User=root
     # shellcheck disable=SC2086
-    apt-get "$@" update && apt-get "$@" install -y --download-only --no-install-recommends $ARM64_LIBRARIES || return 1
+    twice apt-get "$@" update &&
+        twice apt-get "$@" install -y --download-only --no-install-recommends $ARM64_LIBRARIES || return 1
     for package in "$sysroot"/apt/archives/*.deb; do
         dpkg -x "$package" "$sysroot/root" || return 1
     done
@@ -256,8 +260,8 @@ framework_python() {
     if ! has_frameworks >/dev/null 2>&1; then
         # PyTorch first: the others then take the versions that fit it.
         # shellcheck disable=SC2086
-        python3 -m venv --clear "$venv" && "$venv/bin/pip" install torch==2.13.0 &&
-            "$venv/bin/pip" install $PYTHON_PACKAGES && has_frameworks || return 1
+        python3 -m venv --clear "$venv" && twice "$venv/bin/pip" install torch==2.13.0 &&
+            twice "$venv/bin/pip" install $PYTHON_PACKAGES && has_frameworks || return 1
     fi
     export LSTMRUN_PYTHON="$venv/bin/python"
 }
@@ -366,6 +370,11 @@ for suite in $EVERY; do
 done
 
 echo
+if [ -s "$failures" ]; then
+    say "What failed (all of it is above, and in the logs in build-check/):"
+    tail -n 100 "$failures"
+    echo
+fi
 awk '
     BEGIN { printf "%-14s %8s %8s %8s %8s\n", "suite", "passed", "failed", "skipped", "seconds" }
     { printf "%-14s %8d %8d %8d %8d\n", $1, $2, $3, $4, $5; p += $2; f += $3; s += $4 }

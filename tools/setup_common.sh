@@ -15,6 +15,13 @@ die() {
 
 have() { command -v "$1" >/dev/null 2>&1; }
 
+# twice COMMAND…: a download, once more after some seconds if it fails.
+twice() {
+    "$@" && return 0
+    sleep 10
+    "$@"
+}
+
 # step WORDS COMMAND…: run quietly; on failure show the end of the log and stop.
 step() {
     step_words=$1
@@ -80,10 +87,10 @@ install_packages() {
     # sudo may have to ask for a password, which the quiet steps could not show.
     [ "$(id -u)" -eq 0 ] || { have sudo && sudo true; } || die "needs root or sudo to install: $packages"
     export DEBIAN_FRONTEND=noninteractive
-    step "Fetching the list of packages …" as_root apt-get update
+    step "Fetching the list of packages …" twice as_root apt-get update
     # Unquoted: a list of names.
     # shellcheck disable=SC2086
-    step "Installing: $packages" as_root apt-get install -y --no-install-recommends $packages
+    step "Installing: $packages" twice as_root apt-get install -y --no-install-recommends $packages
 }
 
 ensure_build_tools() {

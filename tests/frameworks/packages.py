@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+import time
 import zipfile
 
 SKIPPED = 77
@@ -72,6 +73,15 @@ def _download(requirement, target):
     raise Missing("%s: %s" % (requirement, last))
 
 
+def _download_twice(requirement, target):
+    """Networks have bad moments."""
+    try:
+        return _download(requirement, target)
+    except Missing:
+        time.sleep(10)
+        return _download(requirement, target)
+
+
 def archive(requirement):
     """Path of the package's wheel or source archive, downloaded if it is not there yet."""
     place = _place(requirement)
@@ -82,7 +92,7 @@ def archive(requirement):
     try:
         os.makedirs(place, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder()) as target:
-            path = _download(requirement, target)
+            path = _download_twice(requirement, target)
             expected = DIGESTS.get(requirement.lower())
             if expected and _digest(path) != expected:
                 raise Missing("%s: %s is not the archive that the tests know: its sha256 is %s" %
