@@ -126,6 +126,9 @@ lstm_status check_once(const struct layer *layer, bool once, lstm_error *error);
 /* The output has the first input's shape and is there as often. */
 lstm_status check_like_input(const struct layer *layer, lstm_error *error);
 
+/* The first input has a frame a step, and the output has one such frame a run. */
+lstm_status check_reduces(const struct layer *layer, lstm_error *error);
+
 /* Slot `slot` holds nothing. */
 lstm_status check_slot_empty(const struct layer *layer, uint32_t slot, lstm_error *error);
 

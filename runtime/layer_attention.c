@@ -7,7 +7,6 @@
 #include <math.h>
 #include <string.h>
 
-#include "runtime/error.h"
 #include "runtime/exec.h"
 #include "runtime/layer_types.h"
 
@@ -21,11 +20,7 @@ static lstm_status check(const struct lstm_model *model, struct layer *layer, ls
         status = check_words_unused(layer, 0, error);
     if (status == LSTM_OK)
         status = check_number(model, layer, 1, "the score", error);
-    if (status == LSTM_OK && layer->in.once)
-        status = error_layer(error, MODEL_RULE_ONCE, layer, "the input is one frame a run already");
-    if (status == LSTM_OK)
-        status = check_output(layer, layer->in.rank, layer->in.dims, error);
-    return status != LSTM_OK ? status : check_once(layer, true, error);
+    return status != LSTM_OK ? status : check_reduces(layer, error);
 }
 
 static uint64_t flops(const struct lstm_model *model, const struct layer *layer)

@@ -134,6 +134,14 @@ lstm_status check_like_input(const struct layer *layer, lstm_error *error)
     return status != LSTM_OK ? status : check_once(layer, layer->in.once, error);
 }
 
+lstm_status check_reduces(const struct layer *layer, lstm_error *error)
+{
+    if (layer->in.once)
+        return error_layer(error, MODEL_RULE_ONCE, layer, "the input is one frame a run already");
+    const lstm_status status = check_output(layer, layer->in.rank, layer->in.dims, error);
+    return status != LSTM_OK ? status : check_once(layer, true, error);
+}
+
 lstm_status check_slot_empty(const struct layer *layer, uint32_t slot, lstm_error *error)
 {
     if (!layer_has(layer, slot))

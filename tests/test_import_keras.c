@@ -327,7 +327,7 @@ Test(import_keras, graphs_that_make_no_sense)
     }
 }
 
-/* Keras 2 multiplies what masked steps hold; Keras 3 has 0 there, or the product of the inputs without a mask. */
+/* Keras 2 multiplies what masked steps hold; Keras 3 has 0 there, or the product of inputs without a mask. */
 Test(import_keras, products_of_masked_steps_depend_on_the_version)
 {
     static const char factors[] = GRAPH(

@@ -8,21 +8,11 @@
 #include <string.h>
 
 #include "formats/npy.h"
+#include "tests/expect_weights.h"
 #include "tests/importing.h"
 #include "tests/torch_writer.h"
 
 static const float numbers[6] = {1, 2, 3, 4, 5, 6};
-
-/* The model's first tensor. */
-static void expect_weights(const struct imported *model, uint32_t rows, uint32_t columns,
-                           const float *expected)
-{
-    struct model_tensor tensor;
-    cr_assert(model->good, "%s", model->error);
-    model_get_tensor(&model->view, 0, &tensor);
-    cr_assert(tensor.rank == 2 && tensor.dims[0] == rows && tensor.dims[1] == columns);
-    cr_expect_arr_eq(tensor.data, expected, rows * columns * sizeof *expected);
-}
 
 /* "w" as pickle.dump of protocol 2 and 3 has an array of f4. */
 static void put_array(struct bytes *pickle, bool fortran, bool latin, const char *type, const char *order)

@@ -221,8 +221,8 @@ static bool join_add(struct keras_work *work, const struct keras_layer *layer, c
     return join(work, layer, MODEL_ADD, in, n_in, out);
 }
 
-/* What Keras 3 has of a product p in masked steps: with m the mask, p m + q (1 - m), where q is the product of the
- * inputs without a mask, and 0 if there are none. */
+/* What Keras 3 has of a product p in masked steps: with m the mask, p m + q (1 - m), where q is the product of
+ * the inputs without a mask, and 0 if there are none. */
 static bool unmask_product(struct keras_work *work, const struct keras_layer *layer,
                            const struct keras_tensor *in, size_t n_in, uint32_t *product)
 {
@@ -260,8 +260,8 @@ static bool join_multiply(struct keras_work *work, const struct keras_layer *lay
     for (size_t i = 0; i < n_in; i++)
         masked = masked || in[i].mask != MODEL_NONE;
     if (masked && !work->major)
-        return keras_fail(work, layer, "products of masked steps differ between Keras 2 and 3, and which of them "
-                          "wrote this is not in the file; add \"keras_version\" to the JSON of --spec");
+        return keras_fail(work, layer, "products of masked steps differ between Keras 2 and 3, and which of "
+                          "them wrote this is not in the file; add \"keras_version\" to the JSON of --spec");
     return join(work, layer, MODEL_MUL, in, n_in, out) &&
            (!masked || work->major < 3 || unmask_product(work, layer, in, n_in, &out->value));
 }
