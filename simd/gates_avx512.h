@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * AVX-512: tiles of 6 rows × 64 columns. 24 sums, the 4 weight vectors of one k and
- * one broadcast input occupy 29 of the 32 registers. A single row takes up to two
- * panels of 64 and the narrow ones behind them: 11 sums, weights from memory.
+ * AVX-512: tiles of 4 rows × 64 columns. 16 sums, the 4 weight vectors of one k and
+ * one broadcast input occupy 21 of the 32 registers, and all but 5 of the totals the rest. A single
+ * row takes up to two panels of 64 and the narrow ones behind them: 11 sums, weights from memory.
  */
 #include "simd/act_tmpl.h"
 #include "simd/cell_tmpl.h"
@@ -10,13 +10,13 @@
 #include "simd/kernels.h"
 
 #define WIDE 64
-#define ROWS 6
+#define ROWS 4
 #define NARROW_ROWS 6
-#define GRU_ROWS 6
+#define GRU_ROWS 4
 #define GROUP_MAX 2
 #define ROW_VECS(DO) DO(0) DO(1) DO(2) DO(3)
-#define TILE_ROWS(DO) DO(0) DO(1) DO(2) DO(3) DO(4) DO(5)
-#define EACH_ROW(DO) TILE_ROWS(DO)
+#define TILE_ROWS(DO) DO(0) DO(1) DO(2) DO(3)
+#define EACH_ROW(DO) TILE_ROWS(DO) DO(4) DO(5)
 #define GRU_TILE(DO) TILE_ROWS(DO)
 #define GROUP_WIDES(DO) DO(0) DO(1)
 
@@ -102,7 +102,7 @@ static ALWAYS_INLINE void tile_dot(struct tile *t, const float *weights, const f
                                    const unsigned vecs)
 {
 #define ROW_POINTER(i) const float *x##i = x[rows > i ? i : 0];
-    TILE_ROWS(ROW_POINTER)
+    EACH_ROW(ROW_POINTER)
 #undef ROW_POINTER
     weights += begin * vecs * VEC_LANES;
     for (size_t j = begin; j < end; j++) {
@@ -118,7 +118,7 @@ static ALWAYS_INLINE void tile_dot(struct tile *t, const float *weights, const f
 #define ROW_FMA(i) \
         if (rows > i) \
             row_fma(&t->r[i], &w, x##i[j], vecs);
-        TILE_ROWS(ROW_FMA)
+        EACH_ROW(ROW_FMA)
 #undef ROW_FMA
         weights += vecs * VEC_LANES;
     }
@@ -181,21 +181,21 @@ static ALWAYS_INLINE void cell_quarter(const struct row *row, float *c, float *h
 #include "simd/gate_tmpl.h"
 
 static const struct simd_gemm_kernel gemm_kernels[] = {
-    {"avx512/gemm-f32-6x64", WIDE, ROWS, gemm_run},
+    {"avx512/gemm-f32-4x64", WIDE, ROWS, gemm_run},
     {NULL, 0, 0, NULL},
 };
 
 static const struct simd_lstm_kernel lstm_kernels[] = {
-    {"avx512/lstm-f32-6x16", WIDE, ROWS, lstm_step},
+    {"avx512/lstm-f32-4x16", WIDE, ROWS, lstm_step},
     {NULL, 0, 0, NULL},
 };
 
 static const struct simd_gru_kernel gru_kernels[] = {
-    {"avx512/gru-f32-6x16", GRU_WIDE, GRU_ROWS, gru_step},
+    {"avx512/gru-f32-4x16", GRU_WIDE, GRU_ROWS, gru_step},
     {NULL, 0, 0, NULL},
 };
 
 static const struct simd_gate_kernel gate_kernels[] = {
-    {"avx512/gate-f32-6x64", WIDE, ROWS, gate_step},
+    {"avx512/gate-f32-4x64", WIDE, ROWS, gate_step},
     {NULL, 0, 0, NULL},
 };

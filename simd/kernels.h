@@ -110,7 +110,7 @@ struct simd_gemm {
 };
 
 struct simd_gemm_kernel {
-    const char *name; /* "avx512/gemm-f32-6x64" */
+    const char *name; /* "avx512/gemm-f32-4x64" */
     uint32_t widest;  /* panel width it packs for: 64, 32 or 16 */
     uint32_t tile_rows;
     void (*run)(const struct simd_gemm *args);
@@ -144,7 +144,7 @@ struct simd_lstm {
 };
 
 struct simd_lstm_kernel {
-    const char *name;    /* "avx512/lstm-f32-6x16" */
+    const char *name;    /* "avx512/lstm-f32-4x16" */
     uint32_t widest;     /* panel width in columns it packs for: 64 or 32 or 16 */
     uint32_t tile_items; /* so many fill tiles well enough to gain nothing from xw */
     void (*step)(const struct simd_lstm *args);
@@ -179,7 +179,7 @@ struct simd_gru {
 };
 
 struct simd_gru_kernel {
-    const char *name;    /* "avx512/gru-f32-6x16" */
+    const char *name;    /* "avx512/gru-f32-4x16" */
     uint32_t widest;     /* panel width in columns it packs for: 48 or 24 */
     uint32_t tile_items; /* items that share one pass over the weights */
     void (*step)(const struct simd_gru *args);
@@ -221,7 +221,7 @@ struct simd_gate {
 };
 
 struct simd_gate_kernel {
-    const char *name;    /* "avx512/gate-f32-6x64" */
+    const char *name;    /* "avx512/gate-f32-4x64" */
     uint32_t widest;     /* panel width in columns it packs for: 64, 32 or 16 */
     uint32_t tile_items; /* so many fill tiles well enough to gain nothing from xw */
     void (*step)(const struct simd_gate *args);
