@@ -40,6 +40,7 @@ struct tensor {
 struct layer {
     char *name;
     struct model_layer_spec spec; /* spec.name is not used */
+    struct pace pace;             /* of its output */
 };
 
 struct value {
@@ -267,6 +268,26 @@ static bool check_layer(struct model_builder *builder, const struct model_layer_
     return !builder->failed;
 }
 
+struct pace model_builder_pace(const struct model_builder *builder, uint32_t value)
+{
+    return value == 0 || value > builder->n_layers ? pace_of_input() : builder->layers[value - 1].pace;
+}
+
+/* What breaks a rule of the layer's own is not looked at here. */
+static struct pace pace_of(const struct model_builder *builder, const struct model_layer_spec *spec)
+{
+    struct pace pace = model_builder_pace(builder, spec->inputs[0]);
+    if (spec->once)
+        return pace_of_input();
+    if (spec->type == MODEL_TEMPORAL_CONV && spec->n_tensors && spec->tensors[0] != MODEL_NONE) {
+        const uint32_t *words = spec->params;
+        const uint64_t reach =
+            (uint64_t)words[MODEL_CONV_DILATION] * (builder->tensors[spec->tensors[0]].dims[1] - 1);
+        pace_of_windows(pace, reach, words, &pace);
+    }
+    return pace;
+}
+
 uint32_t model_add_layer(struct model_builder *builder, const struct model_layer_spec *spec)
 {
     if (builder->failed || !check_layer(builder, spec) ||
@@ -276,6 +297,7 @@ uint32_t model_add_layer(struct model_builder *builder, const struct model_layer
     struct layer *layer = &builder->layers[builder->n_layers];
     layer->spec = *spec;
     layer->spec.name = NULL;
+    layer->pace = pace_of(builder, spec);
     layer->name = copy_text(builder, spec->name, false, "layer's name");
     if (!layer->name)
         return MODEL_NONE;

@@ -10,6 +10,7 @@
 #define LSTMRUN_FORMATS_MODEL_WRITE_H
 
 #include "formats/model_file.h"
+#include "formats/pace.h"
 
 struct model_builder;
 
@@ -53,6 +54,9 @@ void model_set_reference(struct model_builder *builder, uint32_t steps, const fl
 /* What is known of a value, for importers: its frame shape. False if there is none. */
 bool model_builder_value(const struct model_builder *builder, uint32_t value,
                          struct model_value *out);
+
+/* How many steps it has: importers join only values of equal paces. The input's for what is there once. */
+struct pace model_builder_pace(const struct model_builder *builder, uint32_t value);
 
 /* The file's bytes (malloc'd, for the caller to free). False: `error` has the reason
  * (rule 0: out of memory). What it makes is accepted by model_read. */

@@ -424,15 +424,14 @@ static void place_output(const struct section *section, const struct exec_item *
 /* The same items with the steps that values of another pace have. */
 static void place_pace(struct section *section, uint32_t number)
 {
-    const struct model_pace *of = &section->plan->model->paces[number];
+    const struct pace steps = section->plan->model->paces[number];
     const struct value_place *output = &section->plan->values[section->plan->output];
-    const struct exec_item *from = section->paces[of->from].items;
     struct exec_pace *pace = &section->paces[number];
     pace->n_rows = 0;
     for (size_t i = 0; i < section->n_active; i++) {
         struct exec_item *run = &pace->items[i];
-        *run = from[i];
-        run->steps = layer_pace_steps(&of->by, from[i].steps);
+        *run = section->items[i];
+        run->steps = (size_t)pace_steps(steps, run->steps);
         run->row = pace->n_rows;
         pace->n_rows += run->steps;
         if (number == output->pace)

@@ -33,13 +33,6 @@ struct layer_state {
     size_t c, n_c; /* n_c 0: the type has no cell state */
 };
 
-/* Steps that come out where n go in: 1 and one more for every `stride` beyond the first lost + 1. */
-struct layer_pace {
-    uint64_t lost, stride;
-};
-
-size_t layer_pace_steps(const struct layer_pace *pace, size_t steps);
-
 struct layer {
     const struct layer_type *type;
     uint32_t index;
@@ -50,8 +43,8 @@ struct layer {
     struct layer_state state[2];
     uint32_t taps; /* of a convolution */
     bool whole; /* needs the whole sequence in one run (a reverse direction, a look ahead) */
-    bool repaces;           /* its output has another number of steps than its input … */
-    struct layer_pace pace; /* … and this one */
+    bool repaces;   /* its output has another number of steps than its input, … */
+    uint64_t reach; /* … whose windows' first and last taps are so many steps apart */
 };
 
 struct layer_type {

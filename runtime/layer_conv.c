@@ -146,7 +146,7 @@ static lstm_status check_temporal(const struct lstm_model *model, struct layer *
                            (unsigned)words[MODEL_CONV_PAD_AFTER], (unsigned long long)reach);
     layer->whole = !is_causal(layer, reach);
     layer->repaces = padding < reach || words[MODEL_CONV_STRIDE] != 1;
-    layer->pace = (struct layer_pace){reach - padding, words[MODEL_CONV_STRIDE]};
+    layer->reach = reach;
     const lstm_status state = layer->whole || !reach ? LSTM_OK : check_history(layer, reach, error);
     return state != LSTM_OK ? state : check_once(layer, false, error);
 }

@@ -100,6 +100,8 @@ typedef struct lstm_model_info {
     uint64_t flops_per_step; /* multiplications and additions of one step */
     size_t state_floats;    /* numbers a stream carries */
     size_t least_steps;     /* a run of fewer is refused: 1, or more with convolutions over time */
+    size_t output_after;    /* the first frame of output takes so many steps of a run … */
+    size_t output_every;    /* … and each other one so many more: 1 and 1, but for such convolutions */
 } lstm_model_info;
 
 typedef struct lstm_layer_info {

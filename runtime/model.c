@@ -31,26 +31,15 @@ const float *model_tensor_data(const struct lstm_model *model, const struct laye
 
 /* ---- paces ------------------------------------------------------------------ */
 
-size_t layer_pace_steps(const struct layer_pace *pace, size_t steps)
+/* The number of the pace, a new one if no value has it yet. */
+static uint32_t number_of(struct lstm_model *model, struct pace pace)
 {
-    return steps <= pace->lost ? 0 : (size_t)((steps - pace->lost - 1) / pace->stride + 1);
-}
-
-static size_t steps_of(const struct lstm_model *model, uint32_t pace, size_t steps)
-{
-    if (pace == 0)
-        return steps;
-    const struct model_pace *of = &model->paces[pace];
-    return layer_pace_steps(&of->by, steps_of(model, of->from, steps));
-}
-
-/* Steps of the input for one of this pace to come out, or more than MODEL_MAX_STEPS. */
-static uint64_t least_steps(const struct lstm_model *model, uint32_t pace)
-{
-    uint64_t steps = 1;
-    for (; pace && steps <= MODEL_MAX_STEPS; pace = model->paces[pace].from)
-        steps = model->paces[pace].by.lost + 1 + (steps - 1) * model->paces[pace].by.stride;
-    return steps;
+    uint32_t number = 0;
+    while (number < model->n_paces && !pace_same(model->paces[number], pace))
+        number++;
+    if (number == model->n_paces)
+        model->paces[model->n_paces++] = pace;
+    return number;
 }
 
 /* A layer's inputs keep step with each other, and its output with them unless it repaces. What is there
@@ -58,23 +47,22 @@ static uint64_t least_steps(const struct lstm_model *model, uint32_t pace)
 static lstm_status find_pace(struct lstm_model *model, const struct layer *layer, lstm_error *error)
 {
     const uint32_t first = layer->spec.inputs[0];
-    const uint32_t pace = model->pace_of[first];
+    const uint32_t number = model->pace_of[first];
+    struct pace pace = model->paces[number];
     for (uint32_t i = 1; i < layer->spec.n_inputs; i++)
-        if (!layer->in.once && model->pace_of[layer->spec.inputs[i]] != pace)
+        if (!layer->in.once && model->pace_of[layer->spec.inputs[i]] != number)
             return error_layer(error, MODEL_RULE_PACE, layer,
                                "values %u and %u have different numbers of steps", (unsigned)first,
                                (unsigned)layer->spec.inputs[i]);
-    model->pace_of[layer->index + 1] = layer->out.once ? 0 : pace;
+    model->pace_of[layer->index + 1] = layer->out.once ? 0 : number;
     if (!layer->repaces)
         return LSTM_OK;
-    model->pace_of[layer->index + 1] = model->n_paces;
-    model->paces[model->n_paces++] = (struct model_pace){pace, layer->pace};
-    const uint64_t least = least_steps(model, model->n_paces - 1);
-    if (least > MODEL_MAX_STEPS)
+    if (!pace_of_windows(pace, layer->reach, layer->spec.params, &pace))
         return error_layer(error, MODEL_RULE_PACE, layer,
                            "more than %u steps are needed for one to come out", (unsigned)MODEL_MAX_STEPS);
-    if (least > model->info.least_steps)
-        model->info.least_steps = (size_t)least;
+    model->pace_of[layer->index + 1] = number_of(model, pace);
+    if (pace.lost >= model->info.least_steps)
+        model->info.least_steps = (size_t)pace.lost + 1;
     return LSTM_OK;
 }
 
@@ -157,6 +145,9 @@ static void fill_info(struct lstm_model *model)
     shape_of(&model->values[0], &info->input);
     shape_of(output, &info->output);
     info->output_once = output->once;
+    const struct pace *pace = &model->paces[model->pace_of[model->view.output]];
+    info->output_after = (size_t)pace->lost + 1;
+    info->output_every = (size_t)pace->stride;
     info->streams = !output->once;
     info->n_layers = model->view.n_layers;
     info->n_metadata = model->view.n_metadata;
@@ -189,7 +180,7 @@ static lstm_status open_view(struct lstm_model *model, const void *bytes, size_t
     model->paces = calloc(n + 1, sizeof *model->paces);
     if (!model->layers || !model->values || !model->pace_of || !model->paces)
         return error_nomem(error);
-    model->n_paces = 1;
+    model->paces[model->n_paces++] = pace_of_input();
     model->info.least_steps = 1;
     lstm_status status = check_layers(model, error);
     if (status == LSTM_OK)
@@ -276,7 +267,8 @@ size_t lstm_model_get_output_steps(const lstm_model *model, size_t steps)
     if (steps < model->info.least_steps)
         return 0;
     const uint32_t output = model->view.output;
-    return model->values[output].once ? 1 : steps_of(model, model->pace_of[output], steps);
+    return model->values[output].once
+               ? 1 : (size_t)pace_steps(model->paces[model->pace_of[output]], steps);
 }
 
 const lstm_model_info *lstm_model_get_info(const lstm_model *model)

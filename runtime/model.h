@@ -10,14 +10,9 @@
 
 #include "formats/mapfile.h"
 #include "formats/model_file.h"
+#include "formats/pace.h"
 #include "runtime/layer.h"
 #include "runtime/lstmrun.h"
-
-/* How many steps the values of a pace have. The first pace is the input's own. */
-struct model_pace {
-    uint32_t from; /* the pace that it is made of */
-    struct layer_pace by;
-};
 
 struct lstm_model {
     struct mapfile file;   /* bytes NULL when opened from memory */
@@ -26,7 +21,7 @@ struct lstm_model {
     struct layer *layers;      /* [view.n_layers] */
     struct model_value *values; /* [view.n_layers + 1] */
     uint32_t *pace_of;         /* [view.n_layers + 1]: which of … */
-    struct model_pace *paces;  /* [n_paces]: … the numbers of steps that values have in a run */
+    struct pace *paces;        /* [n_paces]: … these a value has; no two are equal, 0 is the input's own */
     uint32_t n_paces;
     lstm_model_info info;
     uint32_t id; /* of file and weights, by their checksums: streams carry it */

@@ -254,22 +254,27 @@ Test(bits, forced_threads)
     }
 }
 
-/* Convolutions over time that leave fewer steps, with layers of every family behind them. */
+/* Convolutions over time that leave fewer steps, two of them equally few, with layers of every family
+ * behind them. */
 static struct test_model paced_model(uint64_t seed)
 {
     struct rng rng = {seed};
     struct model_builder *builder = model_builder_create();
     const uint32_t width = 6, reducers[] = {MODEL_LAST, MODEL_MEAN, MODEL_MAX, MODEL_FIRST};
     const struct conv_spec first = {.out = 9, .taps = 3, .stride = 2, .before = 1, .after = seed % 2},
+                           beside = {.out = 4, .taps = 5, .stride = 2, .before = 2, .after = 1 + seed % 2},
                            second = {.out = 9, .taps = 2, .stride = 1 + (uint32_t)seed % 3},
                            causal = {.out = 9, .taps = 4, .before = 3};
     struct rnn_spec rnn = {.type = MODEL_LSTM, .hidden = 11, .direction = seed % 3, .bias = true};
     model_set_input(builder, NULL, 1, &width);
-    uint32_t value = build_dense(builder, &rng, 0, 8, MODEL_ACT_TANH, true);
+    uint32_t value = build_dense(builder, &rng, 0, 8, MODEL_ACT_TANH, true), deep;
+    deep = build_conv(builder, &rng, value, MODEL_TEMPORAL_CONV, &beside);
     value = build_conv(builder, &rng, value, MODEL_TEMPORAL_CONV, &first);
+    value = build_combine(builder, MODEL_CONCAT, (uint32_t[]){value, deep}, 2, 0);
+    value = build_dense(builder, &rng, value, 9, MODEL_ACT_IDENTITY, true);
     uint32_t gate = build_dense(builder, &rng, value, 1, MODEL_ACT_IDENTITY, true);
     rnn.mask = seed % 2 ? build_mask(builder, build_activation(builder, gate, MODEL_ACT_RELU, 0, 0), 0) : 0;
-    uint32_t deep = build_recurrent(builder, &rng, value, &rnn);
+    deep = build_recurrent(builder, &rng, value, &rnn);
     deep = build_dense(builder, &rng, deep, 9, MODEL_ACT_TANH, true);
     deep = build_conv(builder, &rng, deep, MODEL_TEMPORAL_CONV, &causal);
     value = build_combine(builder, MODEL_ADD, (uint32_t[]){value, deep}, 2, 0);

@@ -353,6 +353,63 @@ Test(conv, too_few_steps_are_refused)
     test_model_free(&model);
 }
 
+/* ---- two ways to the same steps ---------------------------------------------------------- */
+
+enum { MOST_LAYERS = 3, RUNS = 300 };
+
+/* A chain of convolutions, and the steps that come out of each number of them. */
+static uint32_t random_chain(struct model_builder *builder, struct rng *rng, size_t made[RUNS])
+{
+    uint32_t value = 0;
+    for (size_t n = 0; n < RUNS; n++)
+        made[n] = n;
+    for (uint32_t i = 1 + rng_below(rng, MOST_LAYERS); i > 0; i--) {
+        struct shape shape = {.channels = 2, .conv = {.out = 2, .stride = 1 + rng_below(rng, 3)}};
+        shape.conv.taps = 1 + rng_below(rng, 4);
+        shape.conv.after = rng_below(rng, shape.conv.taps);
+        shape.conv.before = rng_below(rng, shape.conv.taps - shape.conv.after);
+        value = build_conv(builder, rng, value, MODEL_TEMPORAL_CONV, &shape.conv);
+        for (size_t n = 0; n < RUNS; n++)
+            made[n] = made[n] < least_steps(&shape) ? 0 : made_of(&shape, made[n]);
+    }
+    return value;
+}
+
+static bool check_joint(uint64_t seed)
+{
+    struct rng rng = {seed};
+    struct model_builder *builder = model_builder_create();
+    const uint32_t width = 2;
+    size_t made[2][RUNS];
+    uint32_t values[2];
+    lstm_model *model = NULL;
+    lstm_error error;
+    model_set_input(builder, NULL, 1, &width);
+    for (int i = 0; i < 2; i++)
+        values[i] = random_chain(builder, &rng, made[i]);
+    build_combine(builder, MODEL_ADD, values, 2, 0);
+    struct test_model test = test_model_finish(builder, "two chains");
+    const bool same = memcmp(made[0], made[1], sizeof made[0]) == 0;
+    const lstm_status status = lstm_model_open_memory(test.bytes, test.n_bytes, &model, &error);
+    cr_assert_eq(status, same ? LSTM_OK : LSTM_E_FORMAT, "seed %d", (int)seed);
+    if (!same)
+        cr_assert_eq(error.rule, MODEL_RULE_PACE, "seed %d: %s", (int)seed, error.text);
+    for (size_t n = 0; same && n < RUNS; n++)
+        cr_assert_eq(lstm_model_get_output_steps(model, n), made[0][n], "seed %d, %zu steps", (int)seed, n);
+    lstm_model_close(model);
+    test_model_free(&test);
+    return same;
+}
+
+/* They may be joined exactly where their numbers of steps are the same in every run. */
+Test(conv, joins_what_keeps_step)
+{
+    size_t joined = 0;
+    for (uint64_t seed = 1; seed <= 3000; seed++)
+        joined += check_joint(seed);
+    cr_assert_gt(joined, 50, "%zu of 3000 pairs keep step", joined);
+}
+
 /* Far taps of a hostile file cost neither time nor memory. */
 Test(conv, padding_is_never_made)
 {

@@ -522,7 +522,12 @@ static void same_upper(Onnx__ModelProto *m)
     text->data = malloc(text->len);
     memcpy(text->data, "SAME_UPPER", text->len);
 }
-static void two_paces(Onnx__ModelProto *m) { rename_to(&find_conv(m, "sum")->input[1], "e"); }
+static void one_pace(Onnx__ModelProto *m) { rename_to(&find_conv(m, "sum")->input[1], "e"); }
+static void two_paces(Onnx__ModelProto *m)
+{
+    one_pace(m);
+    find_attribute(find_conv(m, "e"), "pads")->ints[0] = 0;
+}
 static void steps_of_input(Onnx__ModelProto *m) { rename_to(&find_conv(m, "sizes")->input[0], "xt"); }
 static void given_lengths(Onnx__ModelProto *m) { rename_to(&find_node(m, "GRU")->input[4], "lengths"); }
 static void export_steps(Onnx__ModelProto *m, int64_t steps)
@@ -555,6 +560,7 @@ Test(import_onnx, fewer_steps)
         {wide_pads, {"'d' (Conv)", "pads 1 and 2", "must not have more steps"}},
         {same_upper, {"'d' (Conv)", "SAME_UPPER with strides = 2", "number of steps"}},
         {two_paces, {"'sum' (Add)", "different numbers of steps"}},
+        {one_pace, {NULL}},
         {steps_of_input, {"'y' (Reshape)", "does not fit"}},
         {given_lengths, {"'Y' (GRU)", "'lengths'", "a convolution left"}},
         {too_short, {"'d' (Conv)", "longer than the 2 steps"}},

@@ -598,6 +598,13 @@ struct spec_case {
     const char *says;   /* NULL: accepted */
 };
 
+/* The convolution over time twice, and the sum of both. */
+#define TWO_CONVS(a, b) \
+    "{\"type\":\"slice\",\"axis\":0,\"count\":1},{\"type\":\"reshape\",\"shape\":[3],\"name\":\"s\"}," \
+    "{\"module\":\"conv\",\"type\":\"temporal_conv\",\"name\":\"a\"," a "}," \
+    "{\"module\":\"conv\",\"type\":\"temporal_conv\",\"name\":\"b\",\"inputs\":[\"s\"]," b "}," \
+    "{\"type\":\"add\",\"name\":\"sum\",\"inputs\":[\"a\",\"b\"]}"
+
 /* The file has fc [2, 3] and conv [2, 3, 2]; frames come in as [6] and are [2,
                                                                              3] for the first layer here. */
 static const struct spec_case spec_cases[] = {
@@ -634,6 +641,9 @@ static const struct spec_case spec_cases[] = {
     {"{\"type\":\"slice\",\"count\":2,\"name\":\"s\"},{\"type\":\"concat\",\"inputs\":[\"s\",\"s\"]}", NULL},
     {"{\"type\":\"slice\",\"count\":2,\"name\":\"s\"},{\"type\":\"concat\",\"inputs\":[\"s\",\"input\"]}",
      "input 1 gives frames [6] a step, the first one [2, 2] a step"},
+    {TWO_CONVS("\"dilation\":2", "\"padding\":[0,1],\"dilation\":3"), NULL},
+    {TWO_CONVS("\"stride\":2", "\"padding\":1"), "'b': a \"padding\" of 2 steps together"},
+    {TWO_CONVS("\"stride\":2", "\"dilation\":1"), "'sum' joins values with different numbers of steps"},
     {"{\"type\":\"slice\",\"count\":2},{\"module\":\"fc\"}", "'fc' reads rows of 3 numbers"},
     {"{\"module\":\"fc\"}", NULL},
 };
@@ -660,6 +670,28 @@ Test(import_torch, layers_of_a_spec)
                       spec_cases[i].layers, model.error, spec_cases[i].says);
         else
             cr_expect(model.good, "%s: %s", spec_cases[i].layers, model.error);
+        imported_free(&model);
+    }
+}
+
+/* What is added to the output must be there as often. */
+Test(import_torch, residual_of_fewer_steps)
+{
+    static const char *const paddings[] = {"[1,0]", "0"};
+    for (size_t i = 0; i < 2; i++) {
+        char spec[200];
+        struct bytes pickle;
+        struct imported model;
+        begin(&pickle);
+        add(&pickle, "conv.weight", (struct pickled_tensor){.rank = 3, .dims = {2, 3, 2}});
+        put_line(&pickle, "u");
+        snprintf(spec, sizeof spec, "{\"modules\":{\"conv\":{\"type\":\"temporal_conv\",\"padding\":%s}},"
+                 "\"residual\":true}", paddings[i]);
+        import(&pickle, spec, NULL, &model);
+        cr_expect_eq(model.good, i == 0, "%s", model.error);
+        if (i)
+            cr_expect(strstr(model.error, "'residual' joins values with different numbers of steps"), "%s",
+                      model.error);
         imported_free(&model);
     }
 }

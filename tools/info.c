@@ -19,11 +19,12 @@
 
 enum { SHAPE_TEXT = 48, VALUE_SHOWN = 100 };
 
-static const char *shape_text(const lstm_shape *shape, bool once, char text[SHAPE_TEXT])
+/* `first` names what there are several frames of; "": there is one. */
+static const char *shape_text(const lstm_shape *shape, const char *first, char text[SHAPE_TEXT])
 {
-    size_t used = (size_t)snprintf(text, SHAPE_TEXT, once ? "[" : "[steps");
+    size_t used = (size_t)snprintf(text, SHAPE_TEXT, "[%s", first);
     for (uint32_t i = 0; i < shape->rank; i++)
-        used += (size_t)snprintf(text + used, SHAPE_TEXT - used, i || !once ? ", %u" : "%u", shape->dims[i]);
+        used += (size_t)snprintf(text + used, SHAPE_TEXT - used, i || *first ? ", %u" : "%u", shape->dims[i]);
     snprintf(text + used, SHAPE_TEXT - used, "]");
     return text;
 }
@@ -64,7 +65,8 @@ static void print_layers(const struct session *session)
         if (lstm_model_get_layer(session->model, i, &layer) != LSTM_OK)
             continue;
         printf("%5u  %-13s %-24s %12" PRIu64 "  %s", i, layer.type,
-               shape_text(&layer.output, layer.output_once, shape), layer.n_parameters, layer.name);
+               shape_text(&layer.output, layer.output_once ? "" : "steps", shape), layer.n_parameters,
+               layer.name);
         if (layer.detail[0])
             printf("%s%s", layer.name[0] ? "; " : "", layer.detail);
         if (!reads_previous(&layer, i)) {
@@ -140,6 +142,29 @@ static void print_normalisation(const struct session *session)
     }
 }
 
+/* Whether a run makes another number of frames than it has steps. */
+static bool repaces(const lstm_model_info *info)
+{
+    return info->output_after != 1 || info->output_every != 1;
+}
+
+static void print_steps(const lstm_model_info *info)
+{
+    const size_t after = info->output_after, every = info->output_every;
+    if (info->least_steps == 1 && !repaces(info))
+        return;
+    printf("%-11s ", "steps");
+    if (after > 1 && every > 1)
+        printf("(steps - %zu) / %zu + 1 come out, rounded down", after, every);
+    else if (every > 1)
+        printf("steps / %zu come out, rounded up", every);
+    else if (after > 1)
+        printf("steps - %zu come out", after - 1);
+    if (info->least_steps > 1)
+        printf("%sat least %zu go in", repaces(info) ? "; " : "", info->least_steps);
+    putchar('\n');
+}
+
 void info_print(const struct session *session)
 {
     const lstm_model_info *info = session->info;
@@ -148,9 +173,11 @@ void info_print(const struct session *session)
     const float *reference[2];
     lstm_model_get_reference(session->model, &reference_steps, &reference[0], &reference[1]);
     printf("%-11s %s\n", "model", session->args->model);
-    printf("%-11s %s\n", "input", shape_text(&info->input, false, text));
+    printf("%-11s %s\n", "input", shape_text(&info->input, "steps", text));
     print_normalisation(session);
-    printf("%-11s %s\n", "output", shape_text(&info->output, info->output_once, text));
+    const char *frames = info->output_once ? "" : repaces(info) ? "output steps" : "steps";
+    printf("%-11s %s\n", "output", shape_text(&info->output, frames, text));
+    print_steps(info);
     printf("%-11s %s\n", "streams",
            info->streams ? "yes: may run in pieces of any length, with the same result"
                          : "no: needs whole sequences");

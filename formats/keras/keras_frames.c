@@ -232,7 +232,6 @@ bool keras_add_conv1d(struct keras_work *work, const struct keras_layer *layer, 
     struct keras_activation activation;
     struct kernel kernel;
     uint32_t part;
-    bool good;
     if (spec.rank != (in->has_time ? 1u : 2u))
         return keras_fail(work, layer,
                           "its input is neither a sequence of [channels] nor frames of [positions, "
@@ -252,12 +251,9 @@ bool keras_add_conv1d(struct keras_work *work, const struct keras_layer *layer, 
     kernel = (struct kernel){3, {conv.kernel, part, conv.filters}, (size_t)conv.kernel * part, conv.filters,
                              3, {conv.filters, conv.kernel, part}};
     spec.n_tensors = 2;
-    good = add_kernel(work, layer, &kernel, &spec.tensors[0]) &&
+    return add_kernel(work, layer, &kernel, &spec.tensors[0]) &&
            add_bias(work, layer, conv.filters, &spec.tensors[1]) &&
            emit_with_act(work, layer, &spec, MODEL_CONV_ACT, &activation, &out->value);
-    if (good && in->has_time && leaves_fewer(&conv, spec.params))
-        out->pace = out->value;
-    return good;
 }
 
 /* ---- textgenrnn's attention ---------------------------------------------- */

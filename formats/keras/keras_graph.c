@@ -48,9 +48,9 @@ bool keras_keep_step(const struct keras_work *work, const struct keras_layer *la
 {
     if (a->has_time != b->has_time)
         return keras_fail(work, layer, "it joins a sequence with what is no sequence");
-    return !a->has_time || a->pace == b->pace ||
-           keras_fail(work, layer, "it joins sequences with different numbers of steps, behind different "
-                      "convolutions that leave fewer steps than they read; not supported");
+    return !a->has_time || pace_same(model_builder_pace(work->builder, a->value),
+                                     model_builder_pace(work->builder, b->value)) ||
+           keras_fail(work, layer, "it joins sequences with different numbers of steps");
 }
 
 static bool join_layer(struct keras_work *work, const struct keras_row *row, const struct keras_layer *layer,

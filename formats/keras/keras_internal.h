@@ -24,7 +24,6 @@ enum {
 struct keras_tensor {
     uint32_t value;
     uint32_t mask;  /* a value, or MODEL_NONE */
-    uint32_t pace;  /* of a sequence: 0, as many steps as the input; else the value that has fewer of them */
     bool has_time;  /* axis 1 is the steps of a run */
     bool scalar;    /* shape [batch, steps]: whole numbers for an embedding, frames [1] */
 };

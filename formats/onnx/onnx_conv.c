@@ -309,13 +309,18 @@ static bool is_dense(const struct conv *conv)
            !conv->padding.after;
 }
 
+static void fill_windows(uint32_t *words, const struct conv *conv)
+{
+    words[MODEL_CONV_STRIDE] = conv->stride;
+    words[MODEL_CONV_DILATION] = conv->dilation;
+    words[MODEL_CONV_PAD_BEFORE] = conv->padding.before;
+    words[MODEL_CONV_PAD_AFTER] = conv->padding.after;
+}
+
 static void fill_params(struct onnx_layer *layer, const struct conv *conv)
 {
     uint32_t *params = layer->spec.params;
-    params[MODEL_CONV_STRIDE] = conv->stride;
-    params[MODEL_CONV_DILATION] = conv->dilation;
-    params[MODEL_CONV_PAD_BEFORE] = conv->padding.before;
-    params[MODEL_CONV_PAD_AFTER] = conv->padding.after;
+    fill_windows(params, conv);
     if (conv->padding.before || conv->padding.after)
         params[MODEL_CONV_PADDING] = conv->padding.kind;
     params[MODEL_CONV_GROUPS] = conv->groups;
@@ -364,21 +369,27 @@ static bool check_batch(struct onnx_import *import, const struct onnx_frames *in
     return true;
 }
 
-/* From here on there are fewer steps: *pace is theirs. */
-static bool new_pace(struct onnx_import *import, const struct conv *conv, uint64_t lost, uint32_t *pace)
+/* From here on there are fewer steps: *number is their pace's. */
+static bool new_pace(struct onnx_import *import, const struct conv *conv, uint64_t reach, uint32_t *number)
 {
-    int64_t frozen = onnx_frozen_time(import, *pace), left = frozen - (int64_t)lost;
+    struct pace pace;
+    uint32_t words[MODEL_CONV_PADDING];
+    fill_windows(words, conv);
     if (import->frozen_time == 1 && import->has_states)
         return onnx_fail(import, "leaves fewer steps than it reads, in a graph that is called step by step, "
                          "which is not supported");
-    if (frozen && left < 1)
+    if (!pace_of_windows(import->paces[*number], reach, words, &pace))
+        return onnx_fail(import, "needs more than %d steps for one to come out", MODEL_MAX_STEPS);
+    if (import->frozen_time && !pace_steps(pace, (uint64_t)import->frozen_time))
         return onnx_fail(import, "its kernel is longer than the %" PRId64 " steps that the graph was "
-                         "exported for", frozen);
+                         "exported for", onnx_frozen_time(import, *number));
+    for (*number = 0; *number < import->n_paces; ++*number)
+        if (pace_same(import->paces[*number], pace))
+            return true;
     if (import->n_paces == ONNX_MAX_PACES)
-        return onnx_fail(import, "more than %d convolutions leave fewer steps than they read, which is not "
-                         "supported", ONNX_MAX_PACES - 1);
-    *pace = import->n_paces++;
-    import->paced_times[*pace] = frozen ? (left - 1) / conv->stride + 1 : 0;
+        return onnx_fail(import, "makes more than %d different numbers of steps, which is not supported",
+                         ONNX_MAX_PACES);
+    import->paces[import->n_paces++] = pace;
     return true;
 }
 
@@ -397,7 +408,7 @@ static bool set_time(struct onnx_import *import, struct onnx_frames *frames, con
                          "%" PRIu64 "; the output must not have more steps than the input",
                          conv->padding.before, conv->padding.after, conv->kernel, reach);
     return (padding == reach && conv->stride == 1) ||
-           new_pace(import, conv, reach - padding, &frames->axes[conv->axis].pace);
+           new_pace(import, conv, reach, &frames->axes[conv->axis].pace);
 }
 
 bool onnx_lay_conv(struct onnx_import *import)

@@ -314,6 +314,7 @@ static bool set_input(struct onnx_import *import, const struct declared *declare
     int64_t said = said_size(import, declared, axes);
     *frame = (struct model_value){.size = 1};
     import->frozen_time = import->frozen_batch = 0;
+    import->paces[0] = pace_of_input();
     import->n_paces = 1;
     for (uint32_t i = 0; i < declared->rank; i++) {
         int64_t size = declared->sizes[i] || axes[i] != 'F' ? declared->sizes[i] : said;

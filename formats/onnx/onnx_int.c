@@ -125,7 +125,7 @@ static struct onnx_int power(int64_t base, uint32_t n)
 
 int64_t onnx_frozen_time(const struct onnx_import *import, uint32_t pace)
 {
-    return pace ? import->paced_times[pace] : import->frozen_time;
+    return (int64_t)pace_steps(import->paces[pace], (uint64_t)import->frozen_time);
 }
 
 struct onnx_int onnx_frozen(const struct onnx_import *import, struct onnx_int a)

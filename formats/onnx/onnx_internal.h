@@ -44,8 +44,8 @@ void onnx_arena_release(struct onnx_arena *arena, struct onnx_chunk *down_to);
 /* ---- values -------------------------------------------------------------- */
 
 /* A whole number known up to the run-time sizes: factor · T^times · B^batches + offset.
- * Plain numbers have factor 0. T is the number of steps at a pace: 0 for the input's, another one for
- * each convolution that leaves fewer steps than it reads. */
+ * Plain numbers have factor 0. T is the number of steps at a pace: 0 for the input's, another one where
+ * convolutions have left fewer. */
 struct onnx_int {
     int64_t factor, offset;
     uint32_t times, batches, pace;
@@ -232,7 +232,7 @@ struct onnx_import {
     bool unrolled;                /* it has cells that continue other cells */
     uint32_t n_unrolled;          /* so many at most in a row */
     int64_t frozen_time, frozen_batch; /* sizes that the exporter wrote down; 0: none */
-    int64_t paced_times[ONNX_MAX_PACES]; /* what frozen_time comes to at each pace but the input's */
+    struct pace paces[ONNX_MAX_PACES]; /* the numbers of steps that values have; 0 is the input's own */
     uint32_t n_paces;
     struct onnx_layer **layers;
     uint32_t n_layers;

@@ -403,8 +403,7 @@ static uint32_t pace_of(const struct onnx_frames *frames)
 bool onnx_keep_step(struct onnx_import *import, const struct onnx_frames *a, const struct onnx_frames *b)
 {
     return a->once || b->once || pace_of(a) == pace_of(b) ||
-           onnx_fail(import, "joins values with different numbers of steps, behind different convolutions "
-                     "that leave fewer steps than they read, which is not supported");
+           onnx_fail(import, "joins values with different numbers of steps, which is not supported");
 }
 
 static bool same_axes_but(const struct onnx_frames *a, const struct onnx_frames *b, uint32_t axis)

@@ -41,6 +41,9 @@ bool torch_layer_of(const struct torch_work *work, uint32_t type, const char *na
 /* What an entry of "layers" says; `index` is its place, for names and messages. */
 bool torch_add_entry(struct torch_work *work, json_t *entry, size_t index);
 
+/* False with a message if they are at different paces. */
+bool torch_keep_step(const struct torch_work *work, const char *name, uint32_t a, uint32_t b);
+
 /* A softmax over the current value. */
 bool torch_add_softmax(struct torch_work *work);
 

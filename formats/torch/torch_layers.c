@@ -302,6 +302,12 @@ static bool refuse_joint(const struct torch_work *work, const char *name, uint32
                      torch_shape_text(first, b), first->once ? "a run" : "a step");
 }
 
+bool torch_keep_step(const struct torch_work *work, const char *name, uint32_t a, uint32_t b)
+{
+    return pace_same(model_builder_pace(work->builder, a), model_builder_pace(work->builder, b)) ||
+           spec_fail(work->error, "'%s' joins values with different numbers of steps", name);
+}
+
 static bool add_joint(struct torch_work *work, const json_t *entry, uint32_t type, const char *name)
 {
     struct model_layer_spec layer = {.type = type, .name = name};
@@ -321,6 +327,8 @@ static bool add_joint(struct torch_work *work, const json_t *entry, uint32_t typ
             return false;
         if (!fits(&layer, &first, &other))
             return refuse_joint(work, name, i, &first, &other);
+        if (!torch_keep_step(work, name, layer.inputs[0], layer.inputs[i]))
+            return false;
         along += other.dims[axis];
         size += other.size;
     }

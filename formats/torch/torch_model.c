@@ -399,6 +399,8 @@ static bool add_residual(struct torch_work *work)
         return spec_fail(work->error, "$.residual: an output of %zu numbers %s cannot be joined by "
                          "an input of %zu a step", output.size, output.once ? "a run" : "a step",
                          input.size);
+    if (!torch_keep_step(work, "residual", 0, work->current))
+        return false;
     add.inputs[0] = work->current;
     add.dims[0] = slice.dims[0] = (uint32_t)output.size;
     if (output.size < input.size) {

@@ -68,6 +68,24 @@ def strided():
     return made[0], made[1], taps
 
 
+OTHER_STEPS = (  # words of a convolution of 3 taps, whether `last` follows, and what --info says of its steps
+    (dict(before=2), False, None), (dict(before=1, after=1), True, None),
+    (dict(before=2, stride=3), False, "steps / 3 come out, rounded up"),
+    (dict(before=1), False, "steps - 1 come out; at least 2 go in"),
+    (dict(dilation=4, stride=2), False, "(steps - 9) / 2 + 1 come out, rounded down; at least 9 go in"),
+    (dict(dilation=4), True, "at least 9 go in"))
+
+
+def one_convolution(words, last):
+    """A convolution over time with three taps."""
+    model = model_file.Model(input=[1])
+    value = model.layer("temporal_conv", [0], shape=[1], words=model_file.conv_words(**words),
+                        tensors=[model.tensor([[[1.0], [2.0], [3.0]]], name="taps"), None])
+    if last:
+        model.layer("last", [value], shape=[1], once=True)
+    return model.bytes()
+
+
 def run_strided(taps, frames):
     """Frames that the convolution leaves; with such numbers nothing is rounded."""
     return [[sum(a * b for tap, frame in zip(row, frames[t:t + 3]) for a, b in zip(tap, frame)) for row in taps]

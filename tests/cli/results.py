@@ -290,6 +290,14 @@ def fewer_steps(place):
     equal([line.split()[0] for line in lines], ["step", "0", "1", "2"], "text")
     text = place.run("--info", "s.bin").out.decode()
     check("needs whole sequences" in text and "stride 2" in text, text)
+    for line in ("output      [output steps, %d]" % models.HIDDEN,
+                 "steps       (steps - 3) / 2 + 1 come out, rounded down; at least 3 go in"):
+        check(line in text.splitlines(), line + " in\n" + text)
+    for words, last, said in models.OTHER_STEPS:
+        place.write("w.bin", models.one_convolution(words, last))
+        lines = place.run("--info", "w.bin").out.decode().splitlines()
+        equal([line for line in lines if line.startswith("steps ")], ["steps       " + said] if said else [],
+              "steps of a convolution with %s" % words)
     place.run("s.bin", "x.npy", "--time", "-q")
     few = "2 steps, but the model needs at least 3"
     place.write("short.npy", models.npy(flat(flat(item[:2]) for item in items), (3, 2, INPUTS)))

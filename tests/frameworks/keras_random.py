@@ -105,6 +105,22 @@ class Making:
                                activation=self.rng.choice(FRAME_ACTS)))
         self.masked = False
 
+    def towers(self):
+        """Convolutions side by side, which leave the same number of steps."""
+        stride = self.rng.randint(1, 3)
+        kernels = [self.rng.randint(1, 5) for _ in range(self.rng.randint(2, 3))]
+        if self.left > 4 and self.chance(0.3):  # two small kernels look as far as a large one
+            self.left = (self.left - 5) // stride + 1
+            small = layers.Conv1D(3, 3)(self.x)
+            made = [layers.Conv1D(3, 5, strides=stride, activation="tanh")(self.x),
+                    layers.Conv1D(3, 3, strides=stride, activation="sigmoid")(small)]
+        else:
+            self.left = (self.left - 1) // stride + 1
+            made = [layers.Conv1D(3, kernel, padding="causal", strides=stride)(self.x) for kernel in kernels]
+        join = self.rng.choice([layers.Add(), layers.Concatenate(), layers.Multiply()])
+        self.x, self.masked = join(made), False
+        self.story.append("towers %s" % join.name)
+
     def dense(self):
         return layers.Dense(self.rng.randint(1, 9), activation=self.rng.choice(FRAME_ACTS),
                             use_bias=self.chance(0.8))
@@ -129,7 +145,9 @@ class Making:
 
     def frames(self):
         choice = self.rng.randint(-1, 7)
-        if choice <= 0:
+        if choice <= 0 and not self.masked and self.chance(0.4):
+            self.towers()
+        elif choice <= 0:
             self.conv()
         elif choice == 1:
             self.add(self.dense())

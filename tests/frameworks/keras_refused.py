@@ -127,9 +127,9 @@ MODELS = {
     "Conv1D same strides": (lambda: chain(layers.Conv1D(3, 2, strides=2, padding="same")), "strides 2",
                             "number of steps"),
     "two convolutions": (lambda: functional(lambda x: layers.Add(name="sum")(
-        [layers.Conv1D(3, 2)(x), layers.Conv1D(3, 2)(x)])), "'sum'", "different numbers of steps"),
-    "sum of two convolutions": (lambda: functional(lambda x: layers.Conv1D(3, 2)(x) + layers.Conv1D(3, 2)(x)),
-                                "different numbers of steps"),
+        [layers.Conv1D(3, 2)(x), layers.Conv1D(3, 1)(x)]), (None, 4)), "'sum'", "different numbers of steps"),
+    "sum of two convolutions": (lambda: functional(lambda x: layers.Conv1D(3, 2)(x) + layers.Conv1D(
+        3, 2, padding="causal", strides=2)(x), (None, 4)), "different numbers of steps"),
     "convolution and input": (lambda: functional(lambda x: layers.Multiply(name="product")(
         [x, layers.Conv1D(4, 2, strides=2)(x)]), (None, 4)), "'product'", "different numbers of steps"),
     "Conv1D channels_first": (lambda: chain(layers.Conv1D(3, 1, data_format="channels_first")),

@@ -31,7 +31,7 @@ class _Info(ctypes.Structure):
     _fields_ = [("input", _Shape), ("output", _Shape), ("output_once", c_int), ("streams", c_int),
                 ("n_layers", c_uint32), ("n_metadata", c_uint32), ("n_parameters", c_uint64),
                 ("weight_bytes", c_uint64), ("flops_per_step", c_uint64), ("state_floats", c_size_t),
-                ("least_steps", c_size_t)]
+                ("least_steps", c_size_t), ("output_after", c_size_t), ("output_every", c_size_t)]
 
 
 class _Options(ctypes.Structure):

@@ -34,15 +34,18 @@ TYPES = {"f32": torch.float32, "f16": torch.float16, "bf16": torch.bfloat16, "f6
 
 class Net(nn.Module):
     """A stack and what comes behind it, in the order of definition."""
-    def __init__(self, conv, rnn, norm, batch_norm, head):
+    def __init__(self, conv, beside, rnn, norm, batch_norm, head):
         super().__init__()
-        self.conv = conv
+        self.conv, self.beside = conv, beside
         self.rnn = rnn
         self.norm, self.batch_norm, self.head = norm, batch_norm, head
 
     def forward(self, x):
-        y = self.conv(x.transpose(1, 2)).transpose(1, 2)
-        y = self.rnn(y)[0]
+        x = x.transpose(1, 2)
+        y = self.conv(x)
+        if self.beside is not None:
+            y = torch.cat([y, self.beside(x)], 1)
+        y = self.rnn(y.transpose(1, 2))[0]
         y = self.norm(y)
         y = self.batch_norm(y.transpose(1, 2)).transpose(1, 2)
         return self.head(y)
@@ -71,6 +74,7 @@ class Case:
         self.head = self.make_head(rng)
         self.steps = rng.choice([1, 2, 9, 30])
         self.conv = self.make_conv(rng) if rng.random() < 0.3 else None
+        self.beside = self.make_beside(rng) if self.conv and rng.random() < 0.5 else None
 
     def stack_size(self):
         return (1 + self.options["bidirectional"]) * (self.options.get("proj_size") or self.hidden)
@@ -85,6 +89,13 @@ class Case:
                     stride=rng.randint(1, 3), padding=padding, bias=rng.random() < 0.7,
                     padding_mode=rng.choice(["zeros", "reflect", "replicate"]))
 
+    def make_beside(self, rng):
+        """Of another nn.Conv1d that leaves the same steps; only a spec can tell that there are two."""
+        if self.form.endswith("module") or self.form in ("script", "trace") or self.conv["padding_mode"] == "reflect":
+            return None
+        return dict(self.conv, out_channels=rng.randint(1, 5), groups=1, kernel_size=self.conv["kernel_size"] + 2,
+                    padding=self.conv["padding"] + self.conv["dilation"])
+
     def make_head(self, rng):
         """[(sizes of a Linear, its activation)]"""
         known = ["ReLU", "Tanh", "Sigmoid", "Softsign", "Hardsigmoid", None]
@@ -94,10 +105,10 @@ class Case:
         return [(size, rng.choice(known), round(rng.uniform(0.05, 0.9), 2)) for size in sizes]
 
     def __str__(self):
-        return "%s, %s %s, nn.%s(%d, %d, %s), norm %s, batch_norm %s, head %s, conv %s, %d steps" % (
+        return "%s, %s %s, nn.%s(%d, %d, %s), norm %s, batch_norm %s, head %s, conv %s, beside %s, %d steps" % (
             self.form, self.type, self.stored, self.kind, self.width, self.hidden,
             ", ".join("%s=%s" % pair for pair in self.options.items()), self.norm, self.batch_norm, self.head,
-            self.conv, self.steps)
+            self.conv, self.beside, self.steps)
 
     def activation(self, name, number):
         return {"LeakyReLU": nn.LeakyReLU, "ELU": nn.ELU}[name](number) if name in ("LeakyReLU", "ELU") else \
@@ -105,8 +116,9 @@ class Case:
 
     def net(self):
         conv = nn.Conv1d(self.width, **self.conv) if self.conv else nn.Identity()
-        rnn = getattr(nn, self.kind)(self.conv["out_channels"] if self.conv else self.width, self.hidden,
-                                     **self.options)
+        beside = nn.Conv1d(self.width, **self.beside) if self.beside else None
+        width = sum(conv["out_channels"] for conv in (self.conv, self.beside) if conv) or self.width
+        rnn = getattr(nn, self.kind)(width, self.hidden, **self.options)
         size = self.stack_size()
         norm = nn.LayerNorm(size, eps=self.norm) if self.norm else nn.Identity()
         batch_norm = nn.BatchNorm1d(size, eps=self.batch_norm) if self.batch_norm else nn.Identity()
@@ -116,7 +128,7 @@ class Case:
             head += [self.activation(name, number)] if name else []
             head.append(nn.Dropout(0.1))
             size = n
-        net = Net(conv, rnn, norm, batch_norm, nn.Sequential(*head))
+        net = Net(conv, beside, rnn, norm, batch_norm, nn.Sequential(*head))
         for name, tensor in [*net.named_parameters(), *net.named_buffers()]:
             if name.startswith(("norm", "batch_norm")) and tensor.is_floating_point():
                 tensor.data.uniform_(0.5, 1.5)
@@ -124,9 +136,9 @@ class Case:
 
     def conv_hints(self, all_of_it=True):
         """That it runs over time no file tells."""
-        known = {key: self.conv[key] for key in ("stride", "dilation", "padding", "padding_mode",
-                                                    "groups")} if self.conv else {}
-        return {"conv": {"type": "temporal_conv", **(known if all_of_it else {})}} if self.conv else {}
+        keys = ("stride", "dilation", "padding", "padding_mode", "groups") if all_of_it else ()
+        return {name: {"type": "temporal_conv", **{key: conv[key] for key in keys}}
+                for name, conv in (("conv", self.conv), ("beside", self.beside)) if conv}
 
     def spec(self):
         """What a state_dict cannot tell."""
@@ -138,6 +150,9 @@ class Case:
         if self.batch_norm:
             hints["batch_norm"] = {"epsilon": self.batch_norm}
         layers, at = [{"module": "conv"}] if self.conv else [], 0
+        if self.beside:
+            layers += [{"module": "beside", "inputs": ["input"]},
+                       {"type": "concat", "inputs": ["conv", "beside"]}]
         layers.append({"module": "rnn"})
         hints.update(self.conv_hints())
         layers += [{"module": "norm"}] if self.norm else []
