@@ -54,10 +54,13 @@ static lstm_error refusal(const struct test_model *source)
 /* Ragged items, one of no steps, in one call; then one frame more each. */
 static void run_both_parts(const struct session *s, const float *input, float *output, float *states)
 {
-    static const size_t lengths[MAX_ITEMS] = {5, MAX_STEPS - 1, 0, 5, 1, 2, 5};
+    size_t lengths[MAX_ITEMS] = {5, MAX_STEPS - 1, 0, 5, 1, 2, 5};
     const size_t in = MAX_STEPS * s->n_in, out = MAX_STEPS * s->n_out;
     const bool streams = lstm_model_get_info(s->model)->streams;
+    const size_t least = lstm_model_get_info(s->model)->least_steps;
     lstm_item items[MAX_ITEMS];
+    for (size_t i = 0; i < MAX_ITEMS; i++)
+        lengths[i] = lengths[i] && lengths[i] < least ? least : lengths[i];
     for (size_t i = 0; i < MAX_ITEMS; i++)
         items[i] = (lstm_item){session_stream(s), input + i * in, output + i * out, lengths[i], 0, 0};
     session_run_items(s, items, MAX_ITEMS);
@@ -82,10 +85,9 @@ static double largest_difference(const float *a, const float *b, size_t n)
     return largest;
 }
 
-static void compare(struct rnn_spec spec, uint32_t width, uint32_t threads)
+static void compare_both(struct test_model model, uint32_t threads)
 {
-    struct rng rng = {spec.hidden};
-    struct test_model model = recurrent_model(spec.hidden + width, spec, width);
+    struct rng rng = {model.n_bytes};
     const lstm_plan_options options = with_onednn(threads);
     struct session ours = session_open(&model, NULL, MAX_ITEMS, MAX_STEPS);
     struct session theirs = session_open(&model, &options, MAX_ITEMS, MAX_STEPS);
@@ -110,6 +112,11 @@ static void compare(struct rnn_spec spec, uint32_t width, uint32_t threads)
     test_model_free(&model);
 }
 
+static void compare(struct rnn_spec spec, uint32_t width, uint32_t threads)
+{
+    compare_both(recurrent_model(spec.hidden + width, spec, width), threads);
+}
+
 Test(onednn, agrees_with_ours)
 {
     static const uint32_t sizes[] = {1, 3, 5, 12, 20, 40, 64};
@@ -124,6 +131,35 @@ Test(onednn, agrees_with_ours)
             spec.bias = true;
             compare(spec, 1 + 7 * (uint32_t)i, 2);
         }
+}
+
+/* Behind convolutions that leave fewer steps each item is as long as they leave it. */
+static struct test_model paced_model(uint64_t seed, uint32_t direction)
+{
+    struct rng rng = {seed};
+    struct model_builder *builder = model_builder_create();
+    const uint32_t width = 5;
+    const struct conv_spec a = {.out = 6, .taps = 3, .stride = 2, .before = 1, .after = 1, .bias = true},
+                           b = {.out = 3, .taps = 5, .stride = 2, .before = 4}, c = {.out = 7, .taps = 2};
+    const struct rnn_spec lstm = {.type = MODEL_LSTM, .hidden = 11, .direction = direction, .bias = true},
+                          gru = {.type = MODEL_GRU, .hidden = 8, .direction = direction, .bias = true};
+    model_set_input(builder, "", 1, &width);
+    const uint32_t both[2] = {build_conv(builder, &rng, 0, MODEL_TEMPORAL_CONV, &a),
+                              build_conv(builder, &rng, 0, MODEL_TEMPORAL_CONV, &b)};
+    uint32_t value = build_combine(builder, MODEL_CONCAT, both, 2, 0);
+    value = build_recurrent(builder, &rng, value, &lstm);
+    value = build_conv(builder, &rng, value, MODEL_TEMPORAL_CONV, &c);
+    value = build_recurrent(builder, &rng, value, &gru);
+    if (seed % 2)
+        value = build_pooling(builder, value, MODEL_MEAN);
+    build_dense(builder, &rng, value, 3, MODEL_ACT_TANH, true);
+    return test_model_finish(builder, "other numbers of steps");
+}
+
+Test(onednn, other_numbers_of_steps)
+{
+    for (uint64_t seed = 1; seed <= 12; seed++)
+        compare_both(paced_model(seed, seed % 3), 1 + seed % 2);
 }
 
 /* More shapes than are kept: some are made again. */
