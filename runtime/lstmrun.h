@@ -118,7 +118,8 @@ typedef struct lstm_layer_info {
 
 /* Map a model file and validate it. Time does not depend on the weights' size.
  * Truncating the file while the model is open is detected when a plan is made,
- * if the size has changed by then. */
+ * if the size has changed by then. LSTM_E_IO: it cannot be read; LSTM_E_FORMAT: it is no model
+ * file, a damaged one, or one of a later version. */
 LSTMRUN_API lstm_status lstm_model_open(const char *path, lstm_model **model_out,
                                         lstm_error *error);
 
@@ -129,16 +130,18 @@ LSTMRUN_API lstm_status lstm_model_open_memory(const void *bytes, size_t n_bytes
 
 LSTMRUN_API void lstm_model_close(lstm_model *model);
 
-/* Read all weights: their checksum and that each is finite. */
+/* Read all weights: their checksum and that each is finite (LSTM_E_FORMAT). LSTM_E_IO if the file has
+ * another size than when it was opened. */
 LSTMRUN_API lstm_status lstm_model_verify(const lstm_model *model, lstm_error *error);
 
+/* Owned by the model. */
 LSTMRUN_API const lstm_model_info *lstm_model_get_info(const lstm_model *model);
 
-/* Layer `index` < info->n_layers. LSTM_E_ARG when out of range. */
+/* Layer `index` < info->n_layers. LSTM_E_ARG when out of range. What *info_out points to is the model's. */
 LSTMRUN_API lstm_status lstm_model_get_layer(const lstm_model *model, uint32_t index,
                                              lstm_layer_info *info_out);
 
-/* Metadata pair `index` < info->n_metadata, in file order. */
+/* Metadata pair `index` < info->n_metadata, in file order, in UTF-8. LSTM_E_ARG when out of range. */
 LSTMRUN_API lstm_status lstm_model_get_metadata(const lstm_model *model, uint32_t index,
                                                 const char **key_out, const char **value_out);
 
@@ -166,7 +169,7 @@ LSTMRUN_API lstm_status lstm_model_check_input(const lstm_model *model, const fl
 
 typedef struct lstm_plan lstm_plan;
 
-/* All zero means: all defaults. Results do not depend on `threads`, `isa`,
+/* All zero but for struct_size means: all defaults. Results do not depend on `threads`, `isa`,
  * `items`, `steps` or `split`, speed does. */
 typedef struct lstm_plan_options {
     size_t struct_size;  /* sizeof(lstm_plan_options) */
@@ -185,7 +188,9 @@ typedef struct lstm_plan_options {
 #define LSTM_PLAN_OPTIONS_INIT { sizeof(lstm_plan_options), 0, NULL, NULL, 0, 0, NULL }
 
 /* Choose kernels and pack the weights. Everything that can be refused is refused
- * here. `options` may be NULL. */
+ * here. `options` may be NULL. LSTM_E_UNSUPPORTED: an instruction set or backend that this computer
+ * or build does not have; LSTM_E_ARG: options that contradict each other;
+ * LSTM_E_IO: the file has another size than when it was opened. */
 LSTMRUN_API lstm_status lstm_plan_create(const lstm_model *model,
                                          const lstm_plan_options *options,
                                          lstm_plan **plan_out, lstm_error *error);
@@ -218,7 +223,7 @@ typedef struct lstm_stream lstm_stream;
 
 LSTMRUN_API size_t lstm_stream_bytes(const lstm_model *model);
 
-/* A new stream in the model's initial state. */
+/* A new stream in the model's initial state. It fits all plans of the model. */
 LSTMRUN_API lstm_status lstm_stream_create(const lstm_model *model, lstm_stream **stream_out);
 LSTMRUN_API void lstm_stream_destroy(lstm_stream *stream);
 
@@ -245,6 +250,7 @@ LSTMRUN_API float *lstm_stream_get_state(const lstm_model *model, lstm_stream *s
 
 /* ---- run --------------------------------------------------------------- */
 
+/* One run at a time uses it. */
 typedef struct lstm_workspace lstm_workspace;
 
 /* Scratch for runs of up to `items` items. `steps` is the longest item of a run;

@@ -22,8 +22,8 @@ enum { OPTION_SPEC = 256, OPTION_VERIFY, OPTION_TOLERANCE, OPTION_KEEP, OPTION_S
 
 static const char doc[] =
     "Turn a trained recurrent network into a model file for lstmrun.\v"
-    "IN is a file of PyTorch, safetensors or NumPy (.npz) with PyTorch's names, or of ONNX, or of an audio "
-    "plugin; what it is, its content tells. What the names of weights cannot tell (activations, taking the "
+    "IN is a file of PyTorch, safetensors or NumPy (.npz) with PyTorch's names, of Keras or ONNX, or of an "
+    "audio plugin; what it is, its content tells. What the names of weights cannot tell (activations, taking the "
     "last step, normalisation of the input, labels) comes from the JSON of --spec; tools/CONVERT.md "
     "describes it.\n\nREF is a .npz file with the arrays input and output (and if wanted h0, c0, hn, cn), or "
     "two files IN.npy,OUT.npy, or the word stored for the vectors in the model file. Shapes are [steps, "
