@@ -8,6 +8,7 @@
 
 #include "runtime/memory.h"
 #include "runtime/stream.h"
+#include "simd/fpenv.h"
 
 /* ---- memory of sections ------------------------------------------------------- */
 
@@ -332,10 +333,15 @@ static void find_order(struct section *section, const lstm_item *items, size_t n
 }
 
 /* A stream of another model would be written beyond its end. */
-static bool is_good(const struct section *section, const lstm_item *item)
+static inline bool is_whole(const struct section *section, const lstm_item *item)
 {
     return item->stream && item->stream->model_id == section->model_id &&
-           item->stream->n_floats == section->n_state && item->input && item->output &&
+           item->stream->n_floats == section->n_state && item->input && item->output;
+}
+
+static bool is_good(const struct section *section, const lstm_item *item)
+{
+    return is_whole(section, item) &&
            (!section->plan->whole || (item->steps <= section->cap_steps &&
                                       item->steps >= section->plan->model->info.least_steps));
 }
@@ -375,15 +381,6 @@ bool section_take(struct section *section, const lstm_item *items, size_t n_item
         return true;
     find_order(section, items, n_items);
     return take_again(section, items, n_items) == n_items;
-}
-
-bool section_take_frame(struct section *section, const lstm_item *item)
-{
-    if (!section->frame || item->steps != 1 || !is_good(section, item))
-        return false;
-    set_item(section->items, item);
-    place_frame(section, section->items);
-    return true;
 }
 
 void section_share(struct section *section, const lstm_item *items, const size_t *order,
@@ -541,9 +538,23 @@ static OUT_OF_LINE void run_more_blocks(struct section *section)
     } while (!section->last);
 }
 
-void section_run_frame(struct section *section)
+bool section_run_frame(struct section *section, const lstm_item *item)
 {
-    run_block(section->plan, &section->self);
+    if (!section->frame || item->steps != 1 || !is_whole(section, item))
+        return false;
+    const struct lstm_plan *plan = section->plan;
+    const struct plan_op *end = plan->ops + plan->n_ops;
+    struct simd_fpenv saved;
+    simd_fpenv_enter(&saved);
+    set_item(section->items, item);
+    place_frame(section, section->items);
+    section->failed = false;
+    for (const struct plan_op *op = plan->ops; op < end; op++)
+        if (op->each_block && op->run)
+            op->run(op, &section->self);
+    section->backwards = !section->backwards;
+    simd_fpenv_leave(&saved);
+    return true;
 }
 
 void section_run(struct section *section, uint32_t rank, uint32_t size, uint64_t number)

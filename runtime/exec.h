@@ -109,9 +109,9 @@ bool section_take(struct section *section, const lstm_item *items, size_t n_item
 void section_share(struct section *section, const lstm_item *items, const size_t *order,
                    size_t first, size_t stride, size_t n);
 
-/* One frame of one item, as in the last run: taken in short. False: take it as any other. */
-bool section_take_frame(struct section *section, const lstm_item *item);
-void section_run_frame(struct section *section);
+/* One frame of one item, as in the last run: taken and run in short, with the modes of the
+ * floating-point unit set. False: it is to be taken as any other. */
+bool section_run_frame(struct section *section, const lstm_item *item);
 
 /* Run them to their end; each thread of the team calls it with its own section and the same
  * number, greater than that of any run before. Threads but the first must then touch the run

@@ -37,6 +37,8 @@ struct stepper {
     size_t panel_begin, panel_end;  /* of the weights: this thread's */
     bool reverse;
     step_one_fn *one; /* the method's, or what its prepare has put here */
+    void (*frame)(struct stepper *step); /* the same for the only step of one item, which writes h
+                                            to scratch->spare[0] too, where it reads it; or NULL */
     float **in, **out; /* rows of the layer's input and output … */
     size_t column;     /* … where this direction's part of an output row begins */
     union {

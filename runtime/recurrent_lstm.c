@@ -64,6 +64,17 @@ static void one(struct stepper *step, size_t s, size_t items, float *const *hois
     step->op->plan->lstm->step(args);
 }
 
+/* The next frame waits for h, so the kernel writes it where that will look for it. */
+static void frame_in_place(struct stepper *step)
+{
+    struct simd_lstm *args = &step->args.lstm;
+    args->h_out = step->scratch->spare;
+    args->h_copy = step->scratch->out;
+    one(step, 0, 1, NULL);
+    args->h_out = step->scratch->out;
+    args->h_copy = NULL;
+}
+
 /* The kernel's h goes to the group's scratch and is projected from there. */
 static void one_projected(struct stepper *step, size_t s, size_t items, float *const *hoisted)
 {
@@ -81,14 +92,17 @@ static void prepare(struct stepper *step)
 {
     const struct recurrent_weights *weights = step->weights;
     const struct exec_scratch *scratch = step->scratch;
+    const struct simd_lstm_kernel *lstm = step->op->plan->lstm;
     const bool projected = weights->projection.weights;
     step->args.lstm = (struct simd_lstm){
         .wx = weights->x.weights, .wh = weights->h.weights, .bias = weights->x.bias,
         .panels = &weights->x.panels, .n_x = step->rec->n_x, .n_h = step->rec->n_r,
         .units = step->rec->hidden, .x = scratch->in, .h = scratch->h, .c = scratch->c,
         .h_out = projected ? scratch->spare : scratch->out,
-        .panel_begin = step->panel_begin, .panel_end = step->panel_end,
+        .items = 1, .panel_begin = step->panel_begin, .panel_end = step->panel_end,
     };
+    const bool in_place = lstm->in_place && lstm->in_place(&step->args.lstm);
+    step->frame = in_place && !projected ? frame_in_place : NULL;
     if (projected)
         step->one = one_projected;
 }

@@ -185,13 +185,23 @@ static OUT_OF_LINE void run_steps(struct stepper *step)
 }
 
 /* One step of one item, as the shortest runs have it, in short. */
-static inline void run_frame(struct stepper *step)
+static inline void run_frame(struct stepper *step, const struct exec_item *run)
 {
-    place_one(step, 0, 0);
+    struct exec_scratch *scratch = step->scratch;
+    float *const h = run->state + step->state->h, *const out = step->out[run->row] + step->column;
+    scratch->in[0] = step->in[run->row];
+    scratch->h[0] = h;
+    scratch->c[0] = run->state + step->state->c;
+    scratch->out[0] = out;
+    if (step->frame) {
+        scratch->spare[0] = h;
+        step->frame(step);
+        return;
+    }
     step->one(step, 0, 1, NULL);
     step_sync(step);
     if (step->rank == 0)
-        memcpy(state_h(step, 0), step->scratch->out[0], step->state->n_h * sizeof(float));
+        memcpy(h, out, step->state->n_h * sizeof(float));
 }
 
 void recurrent_run(const struct plan_op *op, struct exec *exec)
@@ -202,7 +212,7 @@ void recurrent_run(const struct plan_op *op, struct exec *exec)
     const bool frame = section->n_active == 1 && section->items[0].steps == 1;
     for (; step < end; step++)
         if (frame && step->one)
-            run_frame(step);
+            run_frame(step, section->items);
         else
             run_steps(step);
     exec->met = prepared->met;

@@ -178,10 +178,11 @@ static void run_share(const struct share_job *job, uint32_t share)
 static void run_shares(void *argument, uint32_t rank, uint32_t size)
 {
     const struct share_job *job = argument;
-    const uint64_t saved = simd_fpenv_enter();
+    struct simd_fpenv saved;
+    simd_fpenv_enter(&saved);
     for (uint32_t i = rank; i < job->shares; i += size)
         run_share(job, i);
-    simd_fpenv_leave(saved);
+    simd_fpenv_leave(&saved);
 }
 
 static void run_apart(const lstm_workspace *workspace, const lstm_item *items, uint32_t threads)
@@ -194,9 +195,10 @@ static void run_apart(const lstm_workspace *workspace, const lstm_item *items, u
 /* The caller, alone or as the first of a team. */
 static void run_first(const lstm_workspace *workspace, uint32_t size, uint64_t number)
 {
-    const uint64_t saved = simd_fpenv_enter();
+    struct simd_fpenv saved;
+    simd_fpenv_enter(&saved);
     section_run(workspace->sections, 0, size, number);
-    simd_fpenv_leave(saved);
+    simd_fpenv_leave(&saved);
 }
 
 static void run_member(const struct team_job *job, uint32_t rank, uint32_t size)
@@ -242,9 +244,10 @@ static void run_own_shares(const lstm_workspace *workspace, const lstm_item *ite
         run_first(workspace, 1, 0);
         return;
     }
-    const uint64_t saved = simd_fpenv_enter();
+    struct simd_fpenv saved;
+    simd_fpenv_enter(&saved);
     run_own_share(&job, 0, size);
-    simd_fpenv_leave(saved);
+    simd_fpenv_leave(&saved);
     team_finish(workspace->team, gain);
 }
 
@@ -290,11 +293,7 @@ lstm_status lstm_run(const lstm_plan *plan, lstm_workspace *workspace, const lst
         (!items && n_items))
         return LSTM_E_ARG;
     struct section *first = workspace->sections;
-    if (n_items != 1 || !section_take_frame(first, items))
+    if (n_items != 1 || !section_run_frame(first, items))
         return run_items(workspace, items, n_items);
-    first->failed = false;
-    const uint64_t saved = simd_fpenv_enter();
-    section_run_frame(first);
-    simd_fpenv_leave(saved);
     return first->failed ? LSTM_E_BACKEND : LSTM_OK;
 }

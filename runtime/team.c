@@ -115,7 +115,8 @@ static unsigned look_out(struct worker *worker)
 static void *work(void *argument)
 {
     struct worker *worker = argument;
-    simd_fpenv_enter(); /* for good: this thread runs nothing but jobs */
+    struct simd_fpenv never_restored; /* this thread runs nothing but jobs */
+    simd_fpenv_enter(&never_restored);
     (void)would_disturb(worker);
     while (look_out(worker) != END) {
         unsigned size;

@@ -115,14 +115,14 @@ static ALWAYS_INLINE void tile_dot(struct tile *t, const float *weights, const f
         tile_dot_narrow(t, weights, x, begin, end, rows, vecs);
 }
 
-static ALWAYS_INLINE void cell_wide(const struct row *row, float *c, float *h_out, size_t units)
+static ALWAYS_INLINE void cell_wide(const struct row *row, struct cell_out out, size_t units)
 {
-    cell_of_four(row, c, h_out, units);
+    cell_of_four(row, out, units);
 }
 
-static ALWAYS_INLINE void cell_quarter(const struct row *row, float *c, float *h_out, size_t units)
+static ALWAYS_INLINE void cell_quarter(const struct row *row, struct cell_out out, size_t units)
 {
-    cell_of_two(row, c, h_out, units);
+    cell_of_two(row, out, units);
 }
 
 #include "simd/gates_tmpl.h"
@@ -137,8 +137,8 @@ static const struct simd_gemm_kernel gemm_kernels[] = {
 /* Up to two tiles of items are better off with their input part computed ahead: 4 run as 2 and
  * 2, each at three quarters of a whole tile's speed. */
 static const struct simd_lstm_kernel lstm_kernels[] = {
-    {"avx2/lstm-f32-3x8", WIDE, 2 * ROWS, lstm_step},
-    {NULL, 0, 0, NULL},
+    {"avx2/lstm-f32-3x8", WIDE, 2 * ROWS, lstm_step, lstm_in_place},
+    {NULL, 0, 0, NULL, NULL},
 };
 
 static const struct simd_gru_kernel gru_kernels[] = {

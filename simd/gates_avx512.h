@@ -124,9 +124,9 @@ static ALWAYS_INLINE void tile_dot(struct tile *t, const float *weights, const f
     }
 }
 
-static ALWAYS_INLINE void cell_wide(const struct row *row, float *c, float *h_out, size_t units)
+static ALWAYS_INLINE void cell_wide(const struct row *row, struct cell_out out, size_t units)
 {
-    cell_of_four(row, c, h_out, units);
+    cell_of_four(row, out, units);
 }
 
 /* Eight quotients: on Intel's cores 11 cycles, where all sixteen take 18. */
@@ -150,7 +150,7 @@ static ALWAYS_INLINE vec cell_low(vec i, vec f, vec g, vec o, vec c, vec *c_out)
 }
 
 /* i | f and g | o, taken apart before they are divided. */
-static ALWAYS_INLINE void cell_half(const struct row *row, float *c, float *h_out, size_t units)
+static ALWAYS_INLINE void cell_half(const struct row *row, struct cell_out out, size_t units)
 {
     const struct act_lanes tanh_sigmoid = act_lanes_of(vec_not_first(8));
     const struct act_exp g_o = act_gate_parts(row->v[1], &tanh_sigmoid);
@@ -160,20 +160,20 @@ static ALWAYS_INLINE void cell_half(const struct row *row, float *c, float *h_ou
     const vec g = low_tanh(row->v[1], below_g_o, g_o), i = low_div(above_i_f, below_i_f);
     const vec f = low_div(upper_half(above_i_f), upper_half(below_i_f));
     const vec o = low_div(upper_half(above_o), upper_half(below_g_o));
-    vec c_new, h = cell_low(i, f, g, o, cell_start(c, units, 8), &c_new);
-    cell_finish(h, c_new, c, h_out, units, 8);
+    vec c_new, h = cell_low(i, f, g, o, cell_start(out.c, units, 8), &c_new);
+    cell_finish(h, c_new, out, units, 8);
 }
 
 /* i | f | g | o in one register. */
-static ALWAYS_INLINE void cell_quarter(const struct row *row, float *c, float *h_out, size_t units)
+static ALWAYS_INLINE void cell_quarter(const struct row *row, struct cell_out out, size_t units)
 {
     enum { SIGMOID = 0xf0ff };
     const struct act_lanes lanes = act_lanes_of(SIGMOID);
     const vec all = act_gate(row->v[0], &lanes); /* and so i */
     const vec f = _mm512_shuffle_f32x4(all, all, 0x55), g = upper_half(all);
     const vec o = _mm512_shuffle_f32x4(all, all, 0xff);
-    vec c_new, h = cell_low(all, f, g, o, cell_start(c, units, 4), &c_new);
-    cell_finish(h, c_new, c, h_out, units, 4);
+    vec c_new, h = cell_low(all, f, g, o, cell_start(out.c, units, 4), &c_new);
+    cell_finish(h, c_new, out, units, 4);
 }
 
 #include "simd/gates_tmpl.h"
@@ -186,8 +186,8 @@ static const struct simd_gemm_kernel gemm_kernels[] = {
 };
 
 static const struct simd_lstm_kernel lstm_kernels[] = {
-    {"avx512/lstm-f32-4x16", WIDE, ROWS, lstm_step},
-    {NULL, 0, 0, NULL},
+    {"avx512/lstm-f32-4x16", WIDE, ROWS, lstm_step, lstm_in_place},
+    {NULL, 0, 0, NULL, NULL},
 };
 
 static const struct simd_gru_kernel gru_kernels[] = {

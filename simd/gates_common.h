@@ -44,6 +44,17 @@
 #define VECTORS_DONE ((void)0)
 #endif
 
+/* Where the state of some units is: c in place, h, and where h goes as well, or NULL. */
+struct cell_out {
+    float *c, *h, *h_copy;
+};
+
+/* From its unit `unit` on. */
+static inline struct cell_out cell_out_at(struct cell_out out, size_t unit)
+{
+    return (struct cell_out){out.c + unit, out.h + unit, out.h_copy ? out.h_copy + unit : NULL};
+}
+
 /* Panels that one row takes at once: so many wide ones, then one of 32 columns if
  * `half`, then one of 16 if `quarter`. */
 struct group_shape {

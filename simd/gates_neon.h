@@ -153,33 +153,37 @@ static ALWAYS_INLINE void group_dot(struct group *g, const float *weights, const
 /* ---- cells: sums of one item and one panel to c and h ---- */
 
 /* Activations in the order in which the cell waits for them: o comes last. */
-static ALWAYS_INLINE void cell_four_units(vec zi, vec zf, vec zg, vec zo, float *c, float *h_out,
+static ALWAYS_INLINE void cell_four_units(vec zi, vec zf, vec zg, vec zo, struct cell_out out,
                                           size_t units)
 {
     const bool full = units >= VEC_LANES;
     const vec g = act_tanh(zg), i = act_sigmoid(zi), f = act_sigmoid(zf), o = act_sigmoid(zo);
-    vec c_new, h = cell_lstm_activated(i, f, g, o, full ? vec_load(c) : vec_load_n(c, units),
+    vec c_new, h = cell_lstm_activated(i, f, g, o, full ? vec_load(out.c) : vec_load_n(out.c, units),
                                        &c_new);
     if (full) {
-        vec_store(c, c_new);
-        vec_store(h_out, h);
+        vec_store(out.c, c_new);
+        vec_store(out.h, h);
+        if (out.h_copy)
+            vec_store(out.h_copy, h);
     } else {
-        vec_store_n(c, c_new, units);
-        vec_store_n(h_out, h, units);
+        vec_store_n(out.c, c_new, units);
+        vec_store_n(out.h, h, units);
+        if (out.h_copy)
+            vec_store_n(out.h_copy, h, units);
     }
 }
 
 /* 8 units, two registers a gate; a panel with no more than 4 would be a narrow one. */
-static ALWAYS_INLINE void cell_wide(const struct row *row, float *c, float *h_out, size_t units)
+static ALWAYS_INLINE void cell_wide(const struct row *row, struct cell_out out, size_t units)
 {
     const vec *v = row->v;
-    cell_four_units(v[0], v[2], v[4], v[6], c, h_out, VEC_LANES);
-    cell_four_units(v[1], v[3], v[5], v[7], c + VEC_LANES, h_out + VEC_LANES, units - VEC_LANES);
+    cell_four_units(v[0], v[2], v[4], v[6], out, VEC_LANES);
+    cell_four_units(v[1], v[3], v[5], v[7], cell_out_at(out, VEC_LANES), units - VEC_LANES);
 }
 
-static ALWAYS_INLINE void cell_quarter(const struct row *row, float *c, float *h_out, size_t units)
+static ALWAYS_INLINE void cell_quarter(const struct row *row, struct cell_out out, size_t units)
 {
-    cell_four_units(row->v[0], row->v[1], row->v[2], row->v[3], c, h_out, units);
+    cell_four_units(row->v[0], row->v[1], row->v[2], row->v[3], out, units);
 }
 
 #include "simd/gates_tmpl.h"
@@ -192,8 +196,8 @@ static const struct simd_gemm_kernel gemm_kernels[] = {
 };
 
 static const struct simd_lstm_kernel lstm_kernels[] = {
-    {"neon/lstm-f32-3x8", WIDE, ROWS, lstm_step},
-    {NULL, 0, 0, NULL},
+    {"neon/lstm-f32-3x8", WIDE, ROWS, lstm_step, lstm_in_place},
+    {NULL, 0, 0, NULL, NULL},
 };
 
 static const struct simd_gru_kernel gru_kernels[] = {

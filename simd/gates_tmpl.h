@@ -407,7 +407,8 @@ static void gemm_run(const struct simd_gemm *a)
         for (size_t i = 0; i < rows; i++) { \
             struct row row; \
             row_load(&row, sums->z[i], columns / VEC_LANES); \
-            cell_##name(&row, a->c[item + i] + unit, a->h_out[item + i] + unit, units); \
+            const struct cell_out out = {a->c[item + i] + unit, a->h_out[item + i] + unit, NULL}; \
+            cell_##name(&row, out, units); \
         } \
     }
 
@@ -554,18 +555,18 @@ static void lstm_many(const struct simd_lstm *a)
 #define ARGUMENT(i) vecs > i ? row->v[i] : vec_set1(0.0f),
 #define INTO_ROW(i) row.v[i] = v##i;
 #define GROUP_CELL(name, columns) \
-    static NO_INLINE void name##_apart(ROW_VECS(PARAMETER) float *c, float *h, size_t units) \
+    static NO_INLINE void name##_apart(ROW_VECS(PARAMETER) float *c, float *h, float *h_copy, \
+                                       size_t units) \
     { \
         struct row row; \
         ROW_VECS(INTO_ROW) \
-        name(&row, c, h, units); \
+        name(&row, (struct cell_out){c, h, h_copy}, units); \
     } \
 \
-    static ALWAYS_INLINE void group_##name(const struct row *row, float *c, float *h, \
-                                           size_t units) \
+    static ALWAYS_INLINE void group_##name(const struct row *row, struct cell_out out, size_t units) \
     { \
         const unsigned vecs = columns / VEC_LANES; \
-        name##_apart(ROW_VECS(ARGUMENT) c, h, units); \
+        name##_apart(ROW_VECS(ARGUMENT) out.c, out.h, out.h_copy, units); \
     }
 
 GROUP_CELL(cell_wide, WIDE)
@@ -601,15 +602,15 @@ static ALWAYS_INLINE void lstm_group(const struct simd_lstm *a, size_t first,
         group_sum(&g, a->wx + first * a->n_x, a->x[0], a->n_x, shape);
     group_sum(&g, a->wh + first * a->n_h, a->h[0], a->n_h, shape);
 
-    float *c = a->c[0], *h = a->h_out[0];
+    const struct cell_out out = {a->c[0], a->h_out[0], a->h_copy ? a->h_copy[0] : NULL};
     size_t unit = first / 4;
 #define CELL(i) \
     if (wide > i) { \
         const size_t left = a->units - unit; \
         if (shape.half || shape.quarter) \
-            group_cell_wide(&g.w[i], c + unit, h + unit, left < WIDE / 4 ? left : WIDE / 4); \
+            group_cell_wide(&g.w[i], cell_out_at(out, unit), left < WIDE / 4 ? left : WIDE / 4); \
         else \
-            cell_wide(&g.w[i], c + unit, h + unit, left < WIDE / 4 ? left : WIDE / 4); \
+            cell_wide(&g.w[i], cell_out_at(out, unit), left < WIDE / 4 ? left : WIDE / 4); \
         unit += WIDE / 4; \
     }
     GROUP_WIDES(CELL)
@@ -617,12 +618,12 @@ static ALWAYS_INLINE void lstm_group(const struct simd_lstm *a, size_t first,
 #if WIDE > 32
     if (shape.half) {
         const size_t left = a->units - unit;
-        group_cell_half(&g.half, c + unit, h + unit, left < 8 ? left : 8);
+        group_cell_half(&g.half, cell_out_at(out, unit), left < 8 ? left : 8);
         unit += 8;
     }
 #endif
     if (shape.quarter)
-        group_cell_quarter(&g.quarter, c + unit, h + unit, a->units - unit);
+        group_cell_quarter(&g.quarter, cell_out_at(out, unit), a->units - unit);
 }
 
 #define GROUP(name, wide, half, quarter) \
@@ -702,13 +703,29 @@ static NO_INLINE void lstm_groups_of(const struct simd_lstm *a, size_t n_bytes)
         last(a, last_first);
 }
 
+static ALWAYS_INLINE size_t lstm_bytes(const struct simd_lstm *a)
+{
+    return a->panels->columns * (a->n_h + (a->xw ? 0 : a->n_x)) * sizeof(float);
+}
+
+static ALWAYS_INLINE bool lstm_is_group(const struct simd_lstm *a, size_t n_bytes)
+{
+    return a->panels->n_wide <= GROUP_MAX && n_bytes <= NEAR_BYTES && a->panel_begin == 0 &&
+           a->panel_end == a->panels->count;
+}
+
+/* The cells of a group come after all of its sums. */
+static bool lstm_in_place(const struct simd_lstm *a)
+{
+    return a->items == 1 && lstm_is_group(a, lstm_bytes(a));
+}
+
 /* A small layer is one group; what it costs to find that out is seen in its time. */
 static void lstm_one(const struct simd_lstm *a)
 {
     const struct simd_panels *panels = a->panels;
-    const size_t k = a->n_h + (a->xw ? 0 : a->n_x), n_bytes = panels->columns * k * sizeof(float);
-    if (panels->n_wide <= GROUP_MAX && n_bytes <= NEAR_BYTES && a->panel_begin == 0 &&
-        a->panel_end == panels->count)
+    const size_t n_bytes = lstm_bytes(a);
+    if (lstm_is_group(a, n_bytes))
         lstm_groups[panels->n_wide][panels->half][panels->quarter](a, 0);
     else
         lstm_groups_of(a, n_bytes);

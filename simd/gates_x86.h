@@ -62,15 +62,19 @@ static ALWAYS_INLINE void group_dot(struct group *g, const float *weights, const
 
 /* `units` of a panel that has `full`; only a narrower count needs a mask, whose store
  * the next step's loads could not take over before it reaches the cache. */
-static ALWAYS_INLINE void cell_finish(vec h, vec c_new, float *c, float *h_out, size_t units,
+static ALWAYS_INLINE void cell_finish(vec h, vec c_new, struct cell_out out, size_t units,
                                       const unsigned full)
 {
     if (units == full) {
-        low_store(c, c_new, full);
-        low_store(h_out, h, full);
+        low_store(out.c, c_new, full);
+        low_store(out.h, h, full);
+        if (out.h_copy)
+            low_store(out.h_copy, h, full);
     } else {
-        vec_store_n(c, c_new, units);
-        vec_store_n(h_out, h, units);
+        vec_store_n(out.c, c_new, units);
+        vec_store_n(out.h, h, units);
+        if (out.h_copy)
+            vec_store_n(out.h_copy, h, units);
     }
 }
 
@@ -80,20 +84,20 @@ static ALWAYS_INLINE vec cell_start(const float *c, size_t units, const unsigned
 }
 
 /* A register for each gate, in the order in which the cell waits for them: o comes last. */
-static ALWAYS_INLINE void cell_of_four(const struct row *row, float *c, float *h_out, size_t units)
+static ALWAYS_INLINE void cell_of_four(const struct row *row, struct cell_out out, size_t units)
 {
     const vec g = act_tanh(row->v[2]), i = act_sigmoid(row->v[0]), f = act_sigmoid(row->v[1]);
     const vec o = act_sigmoid(row->v[3]);
-    vec c_new, h = cell_lstm_activated(i, f, g, o, cell_start(c, units, VEC_LANES), &c_new);
-    cell_finish(h, c_new, c, h_out, units, VEC_LANES);
+    vec c_new, h = cell_lstm_activated(i, f, g, o, cell_start(out.c, units, VEC_LANES), &c_new);
+    cell_finish(h, c_new, out, units, VEC_LANES);
 }
 
 /* i | f and g | o: what the upper lanes of c and h become is never stored. */
-static ALWAYS_INLINE void cell_of_two(const struct row *row, float *c, float *h_out, size_t units)
+static ALWAYS_INLINE void cell_of_two(const struct row *row, struct cell_out out, size_t units)
 {
     const struct act_lanes tanh_sigmoid = act_lanes_of(vec_not_first(VEC_LANES / 2));
     const vec g_o = act_gate(row->v[1], &tanh_sigmoid), i_f = act_sigmoid(row->v[0]);
     vec c_new, h = cell_lstm_activated(i_f, upper_half(i_f), g_o, upper_half(g_o),
-                                       cell_start(c, units, VEC_LANES / 2), &c_new);
-    cell_finish(h, c_new, c, h_out, units, VEC_LANES / 2);
+                                       cell_start(out.c, units, VEC_LANES / 2), &c_new);
+    cell_finish(h, c_new, out, units, VEC_LANES / 2);
 }

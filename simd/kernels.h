@@ -137,7 +137,8 @@ struct simd_lstm {
                                already summed, in packed order; or NULL */
     const float *const *h;  /* [items] → [n_h], the step before */
     float *const *c;        /* [items] → [units], updated in place */
-    float *const *h_out;    /* [items] → [units]; no overlap with h, x, xw */
+    float *const *h_out;    /* [items] → [units]; no overlap with h (but see in_place), x, xw */
+    float *const *h_copy;   /* the same numbers once more, of a step that is in_place; or NULL */
     size_t items;
     size_t panel_begin, panel_end;
     bool backwards;
@@ -148,6 +149,9 @@ struct simd_lstm_kernel {
     uint32_t widest;     /* panel width in columns it packs for: 64 or 32 or 16 */
     uint32_t tile_items; /* so many fill tiles well enough to gain nothing from xw */
     void (*step)(const struct simd_lstm *args);
+    /* Such a step reads all of h before it writes: h_out may be h. Rows are not looked at. NULL:
+     * no step does. */
+    bool (*in_place)(const struct simd_lstm *args);
 };
 
 /* ---- GRU step ------------------------------------------------------------------ */

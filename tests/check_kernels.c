@@ -131,7 +131,7 @@ struct lstm_case {
     struct step_shape shape;
     char name[64];
     struct weights wx, wh;
-    struct rows *x, *h, *xw, *c_start, *c_want, *c_got, *h_want, *h_got;
+    struct rows *x, *h, *xw, *c_start, *c_want, *c_got, *h_want, *h_got, *h_copy;
 };
 
 static float lstm_gate(const struct lstm_case *c, size_t item, size_t row)
@@ -213,18 +213,45 @@ static void lstm_fill_xw(struct lstm_case *c, const struct simd_panels *panels, 
     }
 }
 
-static void lstm_run_range(struct lstm_case *c, const struct simd_lstm_kernel *kernel,
-                           const struct simd_panels *panels, size_t begin, size_t end, bool backwards)
+static struct simd_lstm lstm_args(struct lstm_case *c, const struct simd_panels *panels)
 {
-    const struct simd_lstm args = {
+    return (struct simd_lstm){
         .wx = c->wx.packed, .wh = c->wh.packed, .bias = c->wx.packed_bias, .panels = panels,
         .n_x = c->shape.n_x, .n_h = c->shape.units, .units = c->shape.units,
         .x = c->shape.hoisted ? NULL : (const float *const *)c->x->at,
         .xw = c->shape.hoisted ? (const float *const *)c->xw->at : NULL,
         .h = (const float *const *)c->h->at, .c = c->c_got->at, .h_out = c->h_got->at,
-        .items = c->shape.items, .panel_begin = begin, .panel_end = end, .backwards = backwards,
+        .items = c->shape.items, .panel_end = panels->count,
     };
+}
+
+static void lstm_run_range(struct lstm_case *c, const struct simd_lstm_kernel *kernel,
+                           const struct simd_panels *panels, size_t begin, size_t end, bool backwards)
+{
+    struct simd_lstm args = lstm_args(c, panels);
+    args.panel_begin = begin;
+    args.panel_end = end;
+    args.backwards = backwards;
     kernel->step(&args);
+}
+
+/* h written over the h that is read, and to another place, where the kernel says it can. */
+static void lstm_in_place(struct run *run, struct lstm_case *c, const struct simd_lstm_kernel *kernel,
+                          const struct simd_panels *panels)
+{
+    struct simd_lstm args = lstm_args(c, panels);
+    if (!kernel->in_place || !kernel->in_place(&args))
+        return;
+    run->n_checks++;
+    rows_copy(c->c_got, c->c_start);
+    rows_copy(c->h_got, c->h);
+    rows_shape(c->h_copy, c->shape.items, c->shape.units);
+    args.h = (const float *const *)c->h_got->at;
+    args.h_copy = c->h_copy->at;
+    kernel->step(&args);
+    check_rows(run, kernel->name, c->name, "c in place", c->c_got, c->c_want);
+    check_rows(run, kernel->name, c->name, "h in place", c->h_got, c->h_want);
+    check_rows(run, kernel->name, c->name, "copy of h", c->h_copy, c->h_want);
 }
 
 /* Forwards and backwards, whole and cut in two at every panel. */
@@ -250,6 +277,7 @@ static void lstm_check(struct run *run, struct lstm_case *c, const struct simd_l
         if (c->shape.items > 2 && cut == 1)
             break;
     }
+    lstm_in_place(run, c, kernel, &panels);
     weights_unpack(&c->wx);
     weights_unpack(&c->wh);
 }
@@ -325,9 +353,10 @@ static void lstm_cases(struct run *run)
     struct lstm_case c = {.x = rows_create(MAX_INPUT), .h = rows_create(MAX_UNITS),
                           .xw = rows_create(MAX_COLUMNS), .c_start = rows_create(MAX_UNITS),
                           .c_want = rows_create(MAX_UNITS), .c_got = rows_create(MAX_UNITS),
-                          .h_want = rows_create(MAX_UNITS), .h_got = rows_create(MAX_UNITS)};
+                          .h_want = rows_create(MAX_UNITS), .h_got = rows_create(MAX_UNITS),
+                          .h_copy = rows_create(MAX_UNITS)};
     each_step_shape(run, &c, lstm_case_run);
-    struct rows *all[] = {c.x, c.h, c.xw, c.c_start, c.c_want, c.c_got, c.h_want, c.h_got};
+    struct rows *all[] = {c.x, c.h, c.xw, c.c_start, c.c_want, c.c_got, c.h_want, c.h_got, c.h_copy};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         rows_destroy(all[i]);
 }
@@ -397,12 +426,13 @@ int main(int argc, char **argv)
     setvbuf(stdout, NULL, _IOLBF, 0);
     signal(SIGSEGV, on_fault);
     signal(SIGBUS, on_fault);
-    const uint64_t saved = simd_fpenv_enter();
+    struct simd_fpenv saved;
+    simd_fpenv_enter(&saved);
     gemm_cases(&run);
     lstm_cases(&run);
     gru_cases(&run);
     gate_cases(&run);
-    simd_fpenv_leave(saved);
+    simd_fpenv_leave(&saved);
     printf("%llu checks, %llu failed\n", run.n_checks, run.n_failed);
     if (run.n_checks == 0)
         fprintf(stderr, "check_kernels: no kernel or case has that name\n");

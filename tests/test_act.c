@@ -99,9 +99,10 @@ static void for_each_finite(uint32_t count, block_fn *fn, void *context)
 static void apply(const struct simd_isa *isa, const struct activation *a, const float *x,
                   float *out, size_t n)
 {
-    uint64_t saved = simd_fpenv_enter();
+    struct simd_fpenv saved;
+    simd_fpenv_enter(&saved);
     isa->ops->act(a->act, a->alpha, a->beta, x, out, n);
-    simd_fpenv_leave(saved);
+    simd_fpenv_leave(&saved);
 }
 
 static const struct simd_isa *fastest(void)
@@ -244,12 +245,13 @@ static void compare_gate(const float *x, size_t n, void *context)
 {
     const struct act_lanes sigmoid = act_lanes_of(true), tanh_lanes = act_lanes_of(false);
     (void)context;
-    uint64_t saved = simd_fpenv_enter();
+    struct simd_fpenv saved;
+    simd_fpenv_enter(&saved);
     size_t wrong = 0;
     for (size_t j = 0; j < n; j++)
         wrong += to_bits(act_gate(x[j], &sigmoid)) != to_bits(act_sigmoid(x[j])) ||
                  to_bits(act_gate(x[j], &tanh_lanes)) != to_bits(act_tanh(x[j]));
-    simd_fpenv_leave(saved);
+    simd_fpenv_leave(&saved);
     cr_assert_eq(wrong, 0, "%zu of %zu values from %a on", wrong, n, (double)x[0]);
 }
 

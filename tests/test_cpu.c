@@ -131,9 +131,10 @@ static volatile float tiny = 0x1p-126f, half = 0.5f, denormal = 0x1p-130f, large
 Test(cpu, denormals_are_flushed_between_enter_and_leave)
 {
     cr_assert_neq(tiny * half, 0.0f);
-    uint64_t saved = simd_fpenv_enter();
+    struct simd_fpenv saved;
+    simd_fpenv_enter(&saved);
     float result = tiny * half, operand = denormal * large;
-    simd_fpenv_leave(saved);
+    simd_fpenv_leave(&saved);
     cr_expect_eq(result, 0.0f, "a denormal result survives");
     cr_expect_eq(operand, 0.0f, "a denormal operand survives");
     cr_expect_neq(tiny * half, 0.0f, "flushing outlives the run");
@@ -144,9 +145,10 @@ Test(cpu, the_callers_rounding_is_set_aside_and_restored)
 {
     volatile float one = 1.0f, small = 0x1p-30f;
     fesetround(FE_UPWARD);
-    uint64_t saved = simd_fpenv_enter();
+    struct simd_fpenv saved;
+    simd_fpenv_enter(&saved);
     float inside = one + small;
-    simd_fpenv_leave(saved);
+    simd_fpenv_leave(&saved);
     int after = fegetround();
     fesetround(FE_TONEAREST);
     cr_expect_eq(inside, 1.0f, "rounds upward during a run");
@@ -155,10 +157,12 @@ Test(cpu, the_callers_rounding_is_set_aside_and_restored)
 
 Test(cpu, enter_nests)
 {
-    uint64_t outer = simd_fpenv_enter(), inner = simd_fpenv_enter();
-    simd_fpenv_leave(inner);
+    struct simd_fpenv outer, inner;
+    simd_fpenv_enter(&outer);
+    simd_fpenv_enter(&inner);
+    simd_fpenv_leave(&inner);
     float result = tiny * half;
-    simd_fpenv_leave(outer);
+    simd_fpenv_leave(&outer);
     cr_expect_eq(result, 0.0f, "the inner leave ended the outer run's flushing");
 }
 

@@ -51,7 +51,8 @@ struct operands {
 static void call(const struct simd_vector_ops *ops, int op, const struct operands *v)
 {
     const size_t n = v->n;
-    uint64_t saved = simd_fpenv_enter();
+    struct simd_fpenv saved;
+    simd_fpenv_enter(&saved);
     switch (op) {
     case OP_CLIP: ops->clip(1.5f, v->a, v->out, n); break;
     case OP_ADD: ops->add(v->a, v->b, v->out, n); break;
@@ -74,7 +75,7 @@ static void call(const struct simd_vector_ops *ops, int op, const struct operand
         break;
     default: ops->act((enum simd_act)(op - OP_ACT), 0.75f, 1.25f, v->a, v->out, n); break;
     }
-    simd_fpenv_leave(saved);
+    simd_fpenv_leave(&saved);
 }
 
 /* ---- operands right before a forbidden page ---- */
@@ -338,9 +339,10 @@ static void check_magnitude(const struct simd_isa *isa)
     const float a[6] = {3, -5, 0, 1e-30f, NAN, 1}, b[6] = {4, 12, -7, 0, 1, INFINITY};
     const float expected[4] = {5, 13, 7, 0}; /* a square that vanishes is 0 */
     float out[6];
-    const uint64_t saved = simd_fpenv_enter();
+    struct simd_fpenv saved;
+    simd_fpenv_enter(&saved);
     isa->ops->magnitude(a, b, out, 6);
-    simd_fpenv_leave(saved);
+    simd_fpenv_leave(&saved);
     for (size_t j = 0; j < 4; j++)
         cr_expect_eq(out[j], expected[j], "%s: %a, expected %a", isa->name, (double)out[j],
                      (double)expected[j]);
