@@ -332,16 +332,9 @@ static void find_order(struct section *section, const lstm_item *items, size_t n
     section->placed = section->frame = false;
 }
 
-/* A stream of another model would be written beyond its end. */
-static inline bool is_whole(const struct section *section, const lstm_item *item)
-{
-    return item->stream && item->stream->model_id == section->model_id &&
-           item->stream->n_floats == section->n_state && item->input && item->output;
-}
-
 static bool is_good(const struct section *section, const lstm_item *item)
 {
-    return is_whole(section, item) &&
+    return section_is_whole(section, item) &&
            (!section->plan->whole || (item->steps <= section->cap_steps &&
                                       item->steps >= section->plan->model->info.least_steps));
 }
@@ -538,10 +531,8 @@ static OUT_OF_LINE void run_more_blocks(struct section *section)
     } while (!section->last);
 }
 
-bool section_run_frame(struct section *section, const lstm_item *item)
+lstm_status section_run_frame(struct section *section, const lstm_item *item)
 {
-    if (!section->frame || item->steps != 1 || !is_whole(section, item))
-        return false;
     const struct lstm_plan *plan = section->plan;
     const struct plan_op *end = plan->ops + plan->n_ops;
     struct simd_fpenv saved;
@@ -554,7 +545,7 @@ bool section_run_frame(struct section *section, const lstm_item *item)
             op->run(op, &section->self);
     section->backwards = !section->backwards;
     simd_fpenv_leave(&saved);
-    return true;
+    return section->failed ? LSTM_E_BACKEND : LSTM_OK;
 }
 
 void section_run(struct section *section, uint32_t rank, uint32_t size, uint64_t number)

@@ -16,6 +16,7 @@
 
 #include "runtime/barrier.h"
 #include "runtime/plan.h"
+#include "runtime/stream.h"
 
 /* Most rows of a block that need not hold the whole sequence, unless there are more items. */
 enum { BLOCK_ROWS = 256 };
@@ -109,9 +110,20 @@ bool section_take(struct section *section, const lstm_item *items, size_t n_item
 void section_share(struct section *section, const lstm_item *items, const size_t *order,
                    size_t first, size_t stride, size_t n);
 
-/* One frame of one item, as in the last run: taken and run in short, with the modes of the
- * floating-point unit set. False: it is to be taken as any other. */
-bool section_run_frame(struct section *section, const lstm_item *item);
+/* A stream of another model would be written beyond its end. */
+static inline bool section_is_whole(const struct section *section, const lstm_item *item)
+{
+    return item->stream && item->stream->model_id == section->model_id &&
+           item->stream->n_floats == section->n_state && item->input && item->output;
+}
+
+/* One frame of one item, as in the last run, can be taken and run in short, with the modes of the
+ * floating-point unit set. */
+static inline bool section_is_frame(const struct section *section, const lstm_item *item)
+{
+    return section->frame && item->steps == 1 && section_is_whole(section, item);
+}
+lstm_status section_run_frame(struct section *section, const lstm_item *item);
 
 /* Run them to their end; each thread of the team calls it with its own section and the same
  * number, greater than that of any run before. Threads but the first must then touch the run

@@ -37,8 +37,8 @@ struct stepper {
     size_t panel_begin, panel_end;  /* of the weights: this thread's */
     bool reverse;
     step_one_fn *one; /* the method's, or what its prepare has put here */
-    void (*frame)(struct stepper *step); /* the same for the only step of one item, which writes h
-                                            to scratch->spare[0] too, where it reads it; or NULL */
+    void (*frame)(struct stepper *step); /* the same for the only step of the only item, its
+                                            pointers and the stream's h included; or NULL */
     float **in, **out; /* rows of the layer's input and output … */
     size_t column;     /* … where this direction's part of an output row begins */
     union {
@@ -46,6 +46,9 @@ struct stepper {
         struct simd_gru gru;
         struct simd_gate gate[3];
     } args; /* of the method's kernel */
+    struct simd_lstm frame_args;           /* of `frame`, and … */
+    const float *frame_in, *frame_h;       /* … what these point to */
+    float *frame_c, *frame_out, *frame_h_out;
 };
 
 struct recurrent_method {

@@ -67,12 +67,14 @@ static void one(struct stepper *step, size_t s, size_t items, float *const *hois
 /* The next frame waits for h, so the kernel writes it where that will look for it. */
 static void frame_in_place(struct stepper *step)
 {
-    struct simd_lstm *args = &step->args.lstm;
-    args->h_out = step->scratch->spare;
-    args->h_copy = step->scratch->out;
-    one(step, 0, 1, NULL);
-    args->h_out = step->scratch->out;
-    args->h_copy = NULL;
+    const struct exec_item *run = step->section->items;
+    struct simd_lstm *args = &step->frame_args;
+    step->frame_in = step->in[run->row];
+    step->frame_h = step->frame_h_out = run->state + step->state->h;
+    step->frame_c = run->state + step->state->c;
+    step->frame_out = step->out[run->row] + step->column;
+    args->backwards = step_backwards(step, 0);
+    step->op->plan->lstm->step(args);
 }
 
 /* The kernel's h goes to the group's scratch and is projected from there. */
@@ -88,6 +90,17 @@ static void one_projected(struct stepper *step, size_t s, size_t items, float *c
                      step->scratch->out, items);
 }
 
+static void prepare_frame(struct stepper *step)
+{
+    step->frame = frame_in_place;
+    step->frame_args = step->args.lstm;
+    step->frame_args.x = &step->frame_in;
+    step->frame_args.h = &step->frame_h;
+    step->frame_args.c = &step->frame_c;
+    step->frame_args.h_out = &step->frame_h_out;
+    step->frame_args.h_copy = &step->frame_out;
+}
+
 static void prepare(struct stepper *step)
 {
     const struct recurrent_weights *weights = step->weights;
@@ -101,8 +114,8 @@ static void prepare(struct stepper *step)
         .h_out = projected ? scratch->spare : scratch->out,
         .items = 1, .panel_begin = step->panel_begin, .panel_end = step->panel_end,
     };
-    const bool in_place = lstm->in_place && lstm->in_place(&step->args.lstm);
-    step->frame = in_place && !projected ? frame_in_place : NULL;
+    if (step->size == 1 && !projected && lstm->in_place && lstm->in_place(&step->args.lstm))
+        prepare_frame(step);
     if (projected)
         step->one = one_projected;
 }

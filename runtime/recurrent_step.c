@@ -185,35 +185,34 @@ static OUT_OF_LINE void run_steps(struct stepper *step)
 }
 
 /* One step of one item, as the shortest runs have it, in short. */
-static inline void run_frame(struct stepper *step, const struct exec_item *run)
+static inline void run_frame(struct stepper *step)
 {
-    struct exec_scratch *scratch = step->scratch;
-    float *const h = run->state + step->state->h, *const out = step->out[run->row] + step->column;
-    scratch->in[0] = step->in[run->row];
-    scratch->h[0] = h;
-    scratch->c[0] = run->state + step->state->c;
-    scratch->out[0] = out;
-    if (step->frame) {
-        scratch->spare[0] = h;
-        step->frame(step);
-        return;
-    }
+    place_one(step, 0, 0);
     step->one(step, 0, 1, NULL);
     step_sync(step);
     if (step->rank == 0)
-        memcpy(h, out, step->state->n_h * sizeof(float));
+        memcpy(state_h(step, 0), step->scratch->out[0], step->state->n_h * sizeof(float));
+}
+
+static OUT_OF_LINE void run_directions(struct recurrent_prepared *prepared, bool frame)
+{
+    for (struct stepper *step = prepared->step; step < prepared->step + prepared->n; step++)
+        if (frame && step->frame)
+            step->frame(step);
+        else if (frame && step->one)
+            run_frame(step);
+        else
+            run_steps(step);
 }
 
 void recurrent_run(const struct plan_op *op, struct exec *exec)
 {
     struct recurrent_prepared *prepared = exec_prepared(exec, op);
     const struct section *section = exec->section;
-    struct stepper *step = prepared->step, *end = step + prepared->n;
     const bool frame = section->n_active == 1 && section->items[0].steps == 1;
-    for (; step < end; step++)
-        if (frame && step->one)
-            run_frame(step, section->items);
-        else
-            run_steps(step);
     exec->met = prepared->met;
+    if (frame && prepared->n == 1 && prepared->step[0].frame)
+        prepared->step[0].frame(&prepared->step[0]);
+    else
+        run_directions(prepared, frame);
 }

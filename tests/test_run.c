@@ -316,6 +316,36 @@ Test(run, estimates_follow_the_split)
     test_model_free(&model);
 }
 
+/* A layer of one panel leaves the other thread of a team nothing to do but to meet. */
+Test(run, frames_of_a_small_layer_by_a_team, .timeout = 60)
+{
+    struct test_model model = small_model(5, 0, 0);
+    lstm_plan_options options = LSTM_PLAN_OPTIONS_INIT;
+    options.threads = 2;
+    if (!test_has_threads(&model))
+        cr_skip_test("this build has no threads");
+    float input[3] = {0}, outputs[2][4 * 5];
+    struct session sessions[2];
+    lstm_item items[2];
+    for (int i = 0; i < 2; i++) {
+        options.split = i ? "team" : "none";
+        sessions[i] = session_open(&model, &options, 1, 1);
+        items[i] = (lstm_item){session_stream(&sessions[i]), input, outputs[i], 1, 0, 0};
+    }
+    for (int frame = 0; frame < 200; frame++) {
+        input[frame % 3] = (float)frame / 200;
+        memset(outputs, 0, sizeof outputs);
+        for (int i = 0; i < 2; i++)
+            cr_assert_eq(lstm_run(sessions[i].plan, sessions[i].workspace, &items[i], 1), LSTM_OK);
+        cr_assert_arr_eq(outputs[0], outputs[1], sizeof outputs[0], "frame %d", frame);
+    }
+    for (int i = 0; i < 2; i++) {
+        lstm_stream_destroy(items[i].stream);
+        session_close(&sessions[i]);
+    }
+    test_model_free(&model);
+}
+
 Test(run, workspaces_have_limits)
 {
     for (int pooling = 0; pooling < 2; pooling++) {
