@@ -138,6 +138,18 @@ static lstm_status check_slice(const struct lstm_model *model, struct layer *lay
     return status != LSTM_OK ? status : check_once(layer, layer->in.once, error);
 }
 
+/* A thread's share of the frames, one by one. */
+static void each_row(const struct plan_op *op, struct exec *exec,
+                     void (*row)(const struct layer *layer, const float *in, float *out))
+{
+    float **in = exec_rows(exec, op->layer->spec.inputs[0]);
+    float **out = exec_rows(exec, op->output);
+    size_t begin, end;
+    exec_share(exec, exec_n_rows(exec, op->output), &begin, &end);
+    for (size_t r = begin; r < end; r++)
+        row(op->layer, in[r], out[r]);
+}
+
 static void slice_row(const struct layer *layer, const float *in, float *out)
 {
     const uint32_t *words = layer->spec.params;
@@ -152,12 +164,7 @@ static void slice_row(const struct layer *layer, const float *in, float *out)
 
 static void run_slice(const struct plan_op *op, struct exec *exec)
 {
-    float **in = exec_rows(exec, op->layer->spec.inputs[0]);
-    float **out = exec_rows(exec, op->output);
-    size_t begin, end;
-    exec_share(exec, exec_n_rows(exec, op->output), &begin, &end);
-    for (size_t r = begin; r < end; r++)
-        slice_row(op->layer, in[r], out[r]);
+    each_row(op, exec, slice_row);
 }
 
 static void describe_slice(const struct layer *layer, char *text, size_t n_bytes)
@@ -242,12 +249,7 @@ static void transpose_row(const struct layer *layer, const float *in, float *out
 
 static void run_transpose(const struct plan_op *op, struct exec *exec)
 {
-    float **in = exec_rows(exec, op->layer->spec.inputs[0]);
-    float **out = exec_rows(exec, op->output);
-    size_t begin, end;
-    exec_share(exec, exec_n_rows(exec, op->output), &begin, &end);
-    for (size_t r = begin; r < end; r++)
-        transpose_row(op->layer, in[r], out[r]);
+    each_row(op, exec, transpose_row);
 }
 
 static void describe_transpose(const struct layer *layer, char *text, size_t n_bytes)

@@ -98,22 +98,29 @@ static uint32_t features(const struct keras_work *work, const struct keras_tenso
     return frame.dims[frame.rank - 1];
 }
 
+/* What both normalisations have: epsilon, and gamma and beta where the configuration says so. */
+static bool read_norm(struct keras_work *work, const struct keras_layer *layer, const struct keras_tensor *in,
+                      double *epsilon, struct statistics *s, uint32_t *index)
+{
+    const uint32_t n = features(work, in);
+    bool scales, centers;
+    return keras_number(work, layer, "epsilon", 1e-3, epsilon) &&
+           keras_flag(work, layer, "scale", true, &scales) &&
+           keras_flag(work, layer, "center", true, &centers) && keras_last_axis(work, layer, in, "axis") &&
+           next_weight(work, layer, n, scales, index, &s->gamma) &&
+           next_weight(work, layer, n, centers, index, &s->beta);
+}
+
 bool keras_add_batch_norm(struct keras_work *work, const struct keras_layer *layer,
                           const struct keras_tensor *in, struct keras_tensor *out)
 {
     uint32_t n = features(work, in), index = 0;
     struct statistics s = {0};
     double epsilon;
-    bool scales, centers, good;
-    if (!keras_number(work, layer, "epsilon", 1e-3, &epsilon) ||
-        !keras_flag(work, layer, "scale", true, &scales) ||
-        !keras_flag(work, layer, "center", true, &centers) || !keras_last_axis(work, layer, in, "axis"))
-        return false;
-    good = next_weight(work, layer, n, scales, &index, &s.gamma) &&
-           next_weight(work, layer, n, centers, &index, &s.beta) &&
-           next_weight(work, layer, n, true, &index, &s.mean) &&
-           next_weight(work, layer, n, true, &index, &s.variance) &&
-           fold_and_emit(work, layer, &s, n, epsilon, &out->value);
+    bool good = read_norm(work, layer, in, &epsilon, &s, &index) &&
+                next_weight(work, layer, n, true, &index, &s.mean) &&
+                next_weight(work, layer, n, true, &index, &s.variance) &&
+                fold_and_emit(work, layer, &s, n, epsilon, &out->value);
     free_statistics(&s);
     return good;
 }
@@ -126,21 +133,14 @@ bool keras_add_layer_norm(struct keras_work *work, const struct keras_layer *lay
     struct model_layer_spec spec = keras_like(work, MODEL_LAYER_NORM, in->value);
     uint32_t n = features(work, in), index = 0;
     struct statistics s = {0};
-    double epsilon;
-    bool scales, centers, good;
-    if (!keras_number(work, layer, "epsilon", 1e-3, &epsilon) ||
-        !keras_flag(work, layer, "scale", true, &scales) ||
-        !keras_flag(work, layer, "center", true, &centers) || !keras_only(work, layer, "rms_scaling", NULL) ||
-        !keras_last_axis(work, layer, in, "axis"))
-        return false;
-    if (epsilon < 0)
-        return keras_fail(work, layer, "\"epsilon\" is %g, expected 0 or more", epsilon);
+    double epsilon = 0;
+    bool good = keras_only(work, layer, "rms_scaling", NULL) &&
+                read_norm(work, layer, in, &epsilon, &s, &index) &&
+                (epsilon >= 0 || keras_fail(work, layer, "\"epsilon\" is %g, expected 0 or more", epsilon));
     spec.params[0] = model_float_bits(epsilon == 0 ? 0.0f : (float)epsilon);
     spec.n_tensors = 2;
     spec.tensors[0] = spec.tensors[1] = MODEL_NONE;
-    good = next_weight(work, layer, n, scales, &index, &s.gamma) &&
-           next_weight(work, layer, n, centers, &index, &s.beta) &&
-           (!s.gamma || keras_add_tensor(work, layer, "scale", 1, &n, s.gamma, &spec.tensors[0])) &&
+    good = good && (!s.gamma || keras_add_tensor(work, layer, "scale", 1, &n, s.gamma, &spec.tensors[0])) &&
            (!s.beta || keras_add_tensor(work, layer, "shift", 1, &n, s.beta, &spec.tensors[1])) &&
            keras_emit(work, layer, &spec, &out->value);
     free_statistics(&s);
