@@ -188,20 +188,34 @@ static struct onnx_cell *new_cell(struct cell_finder *f, const struct onnx_cell 
     return cell;
 }
 
+/* A product's operand that was made for it: x beside h, or what a reset leaves of h. */
+static bool is_made_for_product(const struct cell_finder *f, int32_t operand)
+{
+    const struct onnx_node *mul = cell_made_by(f, operand, "Mul");
+    int32_t a, b;
+    return cell_made_by(f, operand, "Concat") ||
+           (cell_operands(mul, 0, &a, &b) && (cell_made_by(f, a, "Sigmoid") || cell_made_by(f, b, "Sigmoid")));
+}
+
 /* The nodes of which a cell is made, back to its products. */
 static void mark(struct cell_finder *f, int32_t value, uint32_t depth)
 {
-    static const char *const ops[] = {"Gemm", "MatMul", "Mul",  "Add",   "Sub",   "Sigmoid",
-                                      "Tanh", "Split",  "Relu", "Slice", "Concat"};
+    static const char *const ops[] = {"Gemm", "MatMul", "Concat", "Mul",  "Add",  "Sub",
+                                      "Sigmoid", "Tanh", "Split", "Relu", "Slice", "Neg"};
     const struct onnx_node *node = NULL;
     uint32_t op = 0;
-    for (; !node && op < sizeof ops / sizeof *ops; op++)
-        node = cell_made_by(f, value, ops[op]);
+    for (uint32_t i = 0; !node && i < sizeof ops / sizeof *ops; i++) {
+        node = cell_made_by(f, value, ops[i]);
+        op = i;
+    }
     if (!node || depth == 0 || f->part_of[node - f->import->nodes] >= 0)
         return;
     f->part_of[node - f->import->nodes] = (int32_t)f->n_cells;
     for (uint32_t i = 0; op > 2 && i < node->n_inputs; i++)
         mark(f, node->inputs[i], depth - 1);
+    if (op < 2 && node->n_inputs > 0 && node->inputs[0] != ONNX_ABSENT &&
+        is_made_for_product(f, node->inputs[0]))
+        mark(f, node->inputs[0], depth - 1);
 }
 
 /* A cell that continues an earlier one does so for the product with the state. */

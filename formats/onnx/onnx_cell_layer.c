@@ -496,12 +496,22 @@ static bool continue_loop(struct laying *l, uint32_t *value_out)
     return true;
 }
 
+static bool check_state(struct laying *l, const struct onnx_value *value)
+{
+    uint32_t n = is_state(value) ? value->as.opaque.n_last : 0;
+    return n == 0 || n == l->hidden ||
+           onnx_fail(l->import, "the state '%s' has %u numbers an item, the cell %u hidden units", value->name, n,
+                     l->hidden);
+}
+
 /* Where a loop begins: at the first step, or backward at the last. */
 static bool begin_loop(struct laying *l, uint32_t *direction)
 {
     const struct onnx_cell *cell = l->cell;
     const struct onnx_value *h = value_of(l, cell->state), *c = value_of(l, cell->c_before);
     bool lstm = cell->type == MODEL_LSTM;
+    if (!check_state(l, h) || !check_state(l, c))
+        return false;
     if (!l->x.is_step)
         return (is_state(h) && (!lstm || is_state(c))) ||
                onnx_fail(l->import, "a cell whose states are neither inputs of the graph nor carried on in a "
@@ -557,7 +567,8 @@ static void give(const struct laying *l, uint32_t value)
         return;
     onnx_output(import, 2)->kind = ONNX_OPAQUE;
     onnx_output(import, 2)->as.opaque = (struct onnx_opaque){
-        .role = ROLE_CELL, .value = value, .step = h.step, .has_rank = true, .rank = l->rank};
+        .role = ROLE_CELL, .value = value, .step = h.step, .has_rank = true, .rank = l->rank,
+        .n_last = l->hidden};
 }
 
 static bool add_layer(struct laying *l, uint32_t direction, uint32_t *value_out)

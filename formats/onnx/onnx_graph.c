@@ -403,6 +403,8 @@ static bool forget(struct onnx_import *import)
             struct onnx_opaque *opaque = &value->as.opaque;
             *opaque = (struct onnx_opaque){.role = value->role};
             opaque->has_shape = opaque->has_rank = onnx_declared_shape(value, &opaque->rank, opaque->dims);
+            if (opaque->has_shape && opaque->rank > 0 && onnx_is_plain(opaque->dims[opaque->rank - 1]))
+                opaque->n_last = (uint32_t)opaque->dims[opaque->rank - 1].offset;
         }
         if (value->is_fixed && !make_fixed(import, value))
             return false;

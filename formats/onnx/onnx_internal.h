@@ -119,6 +119,7 @@ struct onnx_opaque {
     bool has_shape; /* of an input of the graph */
     bool has_rank;
     uint32_t rank;
+    uint32_t n_last; /* size of the last axis, 0: not known */
     struct onnx_int dims[ONNX_MAX_AXES];
 };
 

@@ -87,7 +87,7 @@ static const struct operator_row rows[] = {
     {"SplitToSequence", "axis:i keepdims:i", NULL, onnx_lay_steps_apart, FIRST_RUNS | ANY_ORDER | ANY_STEP},
     {"SequenceAt", "", NULL, onnx_lay_step_of, FIRST_RUNS | ANY_ORDER | ANY_STEP | ANY_LIST},
     {"Split", "axis:i split:I num_outputs:i", onnx_fold_split, onnx_lay_split,
-     FIRST_RUNS | PASSES_ON | ANY_ORDER},
+     FIRST_RUNS | PASSES_ON | ANY_ORDER | ANY_STEP},
     {"Concat", "axis:i", onnx_fold_concat, onnx_lay_concat, PASSES_ON | ANY_ORDER | ANY_STEP},
 
     {"Constant", "value:t value_float:f value_int:i value_floats:F value_ints:I", onnx_fold_constant,
@@ -266,32 +266,63 @@ static bool look_at_inputs(struct onnx_import *import, const struct operator_row
     return true;
 }
 
-/* How many axes a state has behind the current node, which only arranges it; false with no error
- * set: not known. */
-static bool passed_rank(struct onnx_import *import, const struct onnx_opaque *in, uint32_t *rank)
+/* Axes of a state that the current node cuts, takes away or puts in front; as bits. */
+static bool touched_axes(struct onnx_import *import, uint32_t rank, uint32_t *bits)
 {
     const struct onnx_node *node = import->node;
+    struct onnx_range ranges[ONNX_MAX_AXES];
     struct onnx_axes axes;
-    *rank = in->rank;
-    if (!in->has_rank || onnx_is_op(node, "Reshape"))
-        return false;
-    if (onnx_is_op(node, "Gather")) {
-        const struct onnx_value *by = onnx_input(import, 1);
-        *rank += by && by->kind == ONNX_CONST ? by->as.constant.rank - 1 : 0;
-    } else if (onnx_is_op(node, "Squeeze") || onnx_is_op(node, "Unsqueeze")) {
-        bool adds = onnx_is_op(node, "Unsqueeze");
-        uint32_t n;
-        if (!onnx_node_axes(import, in->rank, adds, &axes) || !axes.given)
-            return false;
-        n = (uint32_t)__builtin_popcount(axes.bits);
-        *rank = adds ? in->rank + n : in->rank - n;
+    uint32_t n, axis = onnx_axis_index(onnx_attribute_int(import, "axis", 0), rank);
+    *bits = 0;
+    if (onnx_is_op(node, "Gather") || onnx_is_op(node, "Split")) {
+        *bits = axis == UINT32_MAX ? 0 : UINT32_C(1) << axis;
+        return axis != UINT32_MAX;
     }
-    return *rank <= ONNX_MAX_AXES;
+    if (onnx_is_op(node, "Slice")) {
+        if (!onnx_slice_ranges(import, rank, ranges, &n))
+            return false;
+        for (uint32_t i = 0; i < n; i++)
+            *bits |= UINT32_C(1) << ranges[i].axis;
+        return true;
+    }
+    if (onnx_is_op(node, "Transpose")) {
+        *bits = UINT32_MAX;
+        return true;
+    }
+    if (!onnx_is_op(node, "Squeeze") && !onnx_is_op(node, "Unsqueeze"))
+        return onnx_is_op(node, "Identity") || onnx_is_op(node, "Cast") || onnx_is_op(node, "Dropout");
+    if (!onnx_node_axes(import, rank, onnx_is_op(node, "Unsqueeze"), &axes) || !axes.given)
+        return false;
+    *bits = axes.bits;
+    return true;
+}
+
+/* A state behind the current node, which only arranges it: what can be said of its shape. */
+static void pass_shape(struct onnx_import *import, const struct onnx_opaque *in, struct onnx_opaque *out)
+{
+    const struct onnx_node *node = import->node;
+    const struct onnx_value *by = onnx_input(import, 1);
+    uint32_t bits, n;
+    if (!in->has_rank || in->rank == 0 || !touched_axes(import, in->rank, &bits))
+        return;
+    n = (uint32_t)__builtin_popcount(bits);
+    out->rank = in->rank;
+    if (onnx_is_op(node, "Gather"))
+        out->rank += by && by->kind == ONNX_CONST ? by->as.constant.rank - 1 : 0;
+    else if (onnx_is_op(node, "Squeeze"))
+        out->rank -= n;
+    else if (onnx_is_op(node, "Unsqueeze"))
+        out->rank += n;
+    out->has_rank = out->rank <= ONNX_MAX_AXES;
+    n = onnx_is_op(node, "Unsqueeze") ? out->rank : in->rank;
+    if (!(bits >> (n - 1) & 1))
+        out->n_last = in->n_last;
 }
 
 static bool pass_on(struct onnx_import *import, const struct operator_row *row,
                     const struct onnx_value *opaque)
 {
+    const struct onnx_opaque in = opaque->as.opaque;
     if (row->flags & KNOWS_SHAPE && opaque->as.opaque.has_shape)
         return row->fold(import);
     if (!(row->flags & PASSES_ON) || opaque != onnx_input(import, 0))
@@ -302,7 +333,7 @@ static bool pass_on(struct onnx_import *import, const struct operator_row *row,
         if (value) {
             value->kind = ONNX_OPAQUE;
             value->as.opaque = (struct onnx_opaque){.role = opaque->as.opaque.role};
-            value->as.opaque.has_rank = passed_rank(import, &opaque->as.opaque, &value->as.opaque.rank);
+            pass_shape(import, &in, &value->as.opaque);
         }
     }
     return true;

@@ -326,14 +326,19 @@ static bool read_state(struct onnx_import *import, const struct rnn *rnn, uint32
 {
     const struct onnx_value *value = onnx_input(import, i);
     states[0] = states[1] = NULL;
+    if (value && is_state(value) && value->as.opaque.n_last && value->as.opaque.n_last != rnn->hidden)
+        return onnx_fail(import, "%s ('%s') has %u numbers an item, the node %u hidden units; PyTorch's exporter "
+                         "loses the projection of an LSTM with proj_size", role, value->name,
+                         value->as.opaque.n_last, rnn->hidden);
     if (!value || is_state(value))
         return true;
     if (value->kind != ONNX_CONST)
         return onnx_fail(import, "%s ('%s') is computed at run time, which is not supported; it may be "
                          "absent, a constant or an input of the graph", role, value->name);
     if (!shape_of_state(import, rnn, &value->as.constant))
-        return onnx_fail(import, "%s ('%s') does not have the shape [directions %u][batch][hidden %u]",
-                         role, value->name, rnn->n_directions, rnn->hidden);
+        return onnx_fail(import, "%s ('%s') does not have the shape [directions %u][batch][hidden %u]; PyTorch's "
+                         "exporter loses the projection of an LSTM with proj_size", role, value->name,
+                         rnn->n_directions, rnn->hidden);
     for (uint32_t d = 0; d < rnn->n_directions; d++)
         if (!state_of(import, rnn, &value->as.constant, d, &states[d]))
             return false;

@@ -369,11 +369,35 @@ bool onnx_lay_step_of(struct onnx_import *import)
 
 /* ---- split and concat ---------------------------------------------------- */
 
+/* Into the single steps, where a loop over them was unrolled. */
+static bool split_steps(struct onnx_import *import, const struct onnx_frames *in, uint32_t axis)
+{
+    const int64_t *sizes;
+    if (!onnx_split_sizes(import, import->frozen_time, &sizes))
+        return false;
+    for (uint32_t i = 0; i < import->node->n_outputs; i++) {
+        struct onnx_frames out = *in;
+        if (sizes[i] != 1)
+            return refuse_steps(import);
+        if (!onnx_used(import, i))
+            continue;
+        if (!take_step(import, &out, axis, onnx_plain(i), true))
+            return false;
+        onnx_set_frames(onnx_output(import, i), &out);
+    }
+    return true;
+}
+
 bool onnx_lay_split(struct onnx_import *import)
 {
-    const struct onnx_frames *in = &onnx_input(import, 0)->as.frames;
+    struct onnx_value *value = onnx_input(import, 0);
+    const struct onnx_frames *in = &value->as.frames;
     uint32_t axis = onnx_axis_index(onnx_attribute_int(import, "axis", 0), in->n_axes), start = 0;
     const int64_t *sizes;
+    if (axis != UINT32_MAX && in->axes[axis].kind == AXIS_TIME && import->unrolled && import->frozen_time > 0)
+        return split_steps(import, in, axis);
+    if (!onnx_leave_loop(import, &value->as.frames))
+        return false;
     if (axis == UINT32_MAX || in->axes[axis].kind != AXIS_FEATURE)
         return onnx_fail(import, "axis is out of range or splits the batch or the sequence, which is "
                          "not supported");

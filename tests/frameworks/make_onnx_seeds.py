@@ -163,6 +163,8 @@ def later_seeds():
 
 
     yield "loop", loop_seed()
+    yield "unrolled", unrolled_seed()
+    yield "byhand", byhand_seed()
     yield "stride", stride_seed()
 
 
@@ -209,6 +211,65 @@ def loop_seed():
                tensor("c0", np.zeros((B, H), np.float32)), ints("sizes", H, H, H, H), ints("one", 1),
                tensor("at0", np.array(0)), tensor("at1", np.array(1))]
     return model(nodes, tensors, [B, 2, I])
+
+
+def unrolled_seed():
+    """nn.RNN in two directions as PyTorch's exporter unrolls it: the product with x for all steps at once,
+    cut into steps by Slice or, backward, as a list; the first product with the state is folded."""
+    n, H = helper.make_node, 2
+    nodes = [n("MatMul", ["x", "wf"], ["pf"]), n("Add", ["pf", "bx"], ["xf"]),
+             n("MatMul", ["x", "wb"], ["pb"]), n("Add", ["pb", "bx"], ["xb"]),
+             n("Slice", ["xb", "end", "lowest", "at0", "end"], ["flip"]),
+             n("SplitToSequence", ["flip"], ["list"], axis=0, keepdims=0)]
+    for d in "fb":
+        h = None
+        for t in range(3):
+            x, z, now = f"x{d}{t}", f"z{d}{t}", f"h{d}{t}"
+            if d == "f":
+                nodes += [n("Slice", ["xf", f"at{t}", f"at{t + 1}", "at0"], ["s" + x]),
+                          n("Squeeze", ["s" + x, "at0"], [x])]
+            else:
+                nodes.append(n("SequenceAt", ["list", f"n{t}"], [x]))
+            if h:
+                nodes += [n("MatMul", [h, "u" + d], ["u" + z]), n("Add", ["u" + z, "bh"], ["b" + z])]
+            nodes += [n("Add", ["b" + z if h else "folded", x], [z]), n("Tanh", [z], [now])]
+            h = now
+    nodes += [n("Concat", ["hf0", "hf1", "hf2"], ["yf"], axis=0),
+              n("Concat", ["hb2", "hb1", "hb0"], ["yb"], axis=0), n("Concat", ["yf", "yb"], ["y"], axis=2)]
+    tensors = [tensor("wf", numbers(I, H)), tensor("wb", numbers(I, H) * 2), tensor("uf", numbers(H, H)),
+               tensor("ub", numbers(H, H) * 2), tensor("bx", numbers(H)), tensor("bh", numbers(H) / 2),
+               tensor("folded", np.stack([[numbers(H) / 2] * B])), ints("end", -1), ints("lowest", -2**63)]
+    tensors += [ints(f"at{t}", t) for t in range(4)] + [tensor(f"n{t}", np.array(t)) for t in range(3)]
+    return model(nodes, tensors, ["t", B, I])
+
+
+def byhand_seed():
+    """One step of an LSTM with a product of x beside h for each gate, then of a GRU with the reset before
+    its product, cut by Slice, z for what is new."""
+    n = helper.make_node
+    nodes = [n("Concat", ["x", "h"], ["xh"], axis=-1)]
+    for k, gate in enumerate("ifgo"):
+        nodes += [n("MatMul", ["xh", "w" + gate], ["p" + gate]),
+                  n("Add", ["b" + gate, "p" + gate], ["s" + gate]),
+                  n("Tanh" if gate == "g" else "Sigmoid", ["s" + gate], [gate])]
+    nodes += [n("Mul", ["i", "g"], ["ig"]), n("Mul", ["c", "f"], ["fc"]), n("Add", ["ig", "fc"], ["c2"]),
+              n("Tanh", ["c2"], ["tc"]), n("Mul", ["tc", "o"], ["h2"]),
+              n("Gemm", ["h2", "vx", "vb"], ["gx"], transB=1), n("Gemm", ["k", "vk"], ["gk"], transB=1),
+              n("Add", ["gx", "gk"], ["gs"]), n("Slice", ["gs", "n0", "n3", "last"], ["gr"]),
+              n("Slice", ["gs", "n3", "n6", "last"], ["gz"]), n("Sigmoid", ["gr"], ["r"]),
+              n("Sigmoid", ["gz"], ["z"]), n("Mul", ["r", "k"], ["rk"]), n("MatMul", ["rk", "un"], ["nk"]),
+              n("MatMul", ["h2", "vn"], ["nx"]), n("Add", ["nx", "nk"], ["ns"]),
+              n("Add", ["ns", "nb"], ["na"]), n("Tanh", ["na"], ["new"]), n("Sub", ["one", "z"], ["keep"]),
+              n("Mul", ["keep", "k"], ["kept"]), n("Mul", ["z", "new"], ["taken"]),
+              n("Add", ["taken", "kept"], ["k2"]), n("Neg", ["k2"], ["y"])]
+    tensors = [tensor("w" + gate, numbers(I + H, H) * 2**k) for k, gate in enumerate("ifgo")]
+    tensors += [tensor("b" + gate, numbers(H) * 2**k) for k, gate in enumerate("ifgo")]
+    tensors += [tensor("vx", numbers(2 * H, H)), tensor("vk", numbers(2 * H, H) * 2),
+                tensor("vb", numbers(2 * H)), tensor("un", numbers(H, H) * 4), tensor("vn", numbers(H, H) * 8),
+                tensor("nb", numbers(H) * 4), tensor("one", np.float32(1)), ints("n0", 0), ints("n3", H),
+                ints("n6", 2 * H), ints("last", -1)]
+    states = tuple(helper.make_tensor_value_info(name, TensorProto.FLOAT, ["b", H]) for name in "hck")
+    return model(nodes, tensors, ["b", I], inputs=states, outputs=("y", "h2", "c2", "k2"))
 
 
 def main(folder):

@@ -164,6 +164,49 @@ class LoopNet(nn.Module):
         return self.fc(out[-1] if self.last else torch.stack(out, 1))
 
 
+class GivenLoopNet(nn.Module):
+    """A loop over a cell, forward or backward, that begins with states from outside."""
+
+    def __init__(self, kind, backward):
+        super().__init__()
+        self.cell, self.fc, self.backward = getattr(nn, kind)(I, H), nn.Linear(H, 2), backward
+
+    def forward(self, x, *states):
+        state, out = states if len(states) == 2 else states[0], []
+        for t in reversed(range(x.shape[1])) if self.backward else range(x.shape[1]):
+            state = self.cell(x[:, t], state)
+            out.append(state[0] if isinstance(state, tuple) else state)
+        return self.fc(torch.stack(out[::-1] if self.backward else out, 1))
+
+
+class MixedLoopNet(nn.Module):
+    """Cells of every kind on each other in one loop."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.b, self.c = nn.RNNCell(I, H, nonlinearity="relu"), nn.LSTMCell(H, 5), nn.GRUCell(5, H)
+
+    def forward(self, x):
+        h, s, k, out = None, None, None, []
+        for step in x.unbind(1):
+            h = self.a(step, h)
+            s = self.b(h, s)
+            k = self.c(s[0], k)
+            out.append(k)
+        return torch.stack(out, 1)
+
+
+class GivenRnn(nn.Module):
+    """A stack that begins with a state from outside."""
+
+    def __init__(self, layers, **options):
+        super().__init__()
+        self.rnn = nn.RNN(I, H, num_layers=layers, batch_first=True, **options)
+
+    def forward(self, x, h):
+        return self.rnn(x, h)[0]
+
+
 class PackedNet(nn.Module):
     def __init__(self):
         super().__init__()
@@ -229,12 +272,59 @@ def check_loop(name, net, dynamo, last):
         return check_model(name, path, run.numpy(), wanted=wanted, out_axes="B" if last else "BT")
 
 
+def check_given(name, net, states, dynamo):
+    """States from outside begin with zeros in a stream."""
+    net, zeros = net.eval(), [torch.zeros_like(state) for state in states]
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "exported.onnx")
+        export_to(net, (torch.randn(B, T, I), *states), path, dynamo)
+        run = torch.randn(B, T + 4, I)
+        with torch.no_grad():
+            wanted = net(run, *zeros).numpy()
+        return check_model(name, path, run.numpy(), wanted=wanted)
+
+
+def check_loops(score, dynamo, mode):
+    for kind, layers, last in (("LSTMCell", 1, False), ("LSTMCell", 2, False), ("LSTMCell", 2, True),
+                               ("GRUCell", 1, True), ("GRUCell", 2, False), ("RNNCell", 1, False),
+                               ("RNNCell", 3, True)):
+        score.case(f"a loop of {layers} {kind} {mode}{' last' if last else ''}", check_loop,
+                   LoopNet(kind, layers, last), dynamo, last)
+    for backward, kind in enumerate(("LSTMCell", "GRUCell", "RNNCell")):
+        states = [torch.randn(B, H) for _ in range(2 if kind == "LSTMCell" else 1)]
+        score.case(f"a loop of {kind} from a state {mode}", check_given, GivenLoopNet(kind, backward > 0),
+                   states, dynamo)
+    score.case(f"a loop of every kind of cells {mode}", check_loop, MixedLoopNet(), dynamo, False)
+    for layers, options in ((1, {}), (3, {"nonlinearity": "relu"}),
+                            (2, {"bidirectional": True, "bias": False})):
+        state = torch.randn(layers * (2 if "bidirectional" in options else 1), B, H)
+        score.case(f"RNN layers={layers} {options} from a state {mode}", check_given,
+                   GivenRnn(layers, **options), [state], dynamo)
+
+
 def check_packed_refused(name):
     """Packed sequences compute with their lengths."""
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "exported.onnx")
         export_to(PackedNet().eval(), (torch.randn(B, T, I), torch.tensor([T, T - 2])), path, False)
         check_refused(name, path, "lengths of sequences", "packed")
+
+
+class ProjectedNet(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.rnn = nn.LSTM(I, H, batch_first=True, proj_size=2)
+
+    def forward(self, x, *states):
+        return self.rnn(x, states or None)[0]
+
+
+def check_projection_refused(name, states):
+    """The exporter with dynamo=True drops the projection and half of the weights."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "exported.onnx")
+        export_to(ProjectedNet().eval(), (torch.randn(B, T, I), *states), path, True)
+        check_refused(name, path, "LSTM", "proj_size")
 
 
 def check_other_networks(score, dynamo):
@@ -252,12 +342,12 @@ def check_other_networks(score, dynamo):
         score.case(f"convolutions and {kind} {mode}", check_whole, ConvNet(kind), dynamo, True)
         if not dynamo or kind == "LSTM":  # PyTorch itself fails at the GRU behind them
             score.case(f"convolutions side by side and {kind} {mode}", check_whole, TowerNet(kind), dynamo, False)
-    for kind, layers, last in (("LSTMCell", 1, False), ("LSTMCell", 2, False), ("LSTMCell", 2, True),
-                               ("GRUCell", 1, True), ("GRUCell", 2, False), ("RNNCell", 1, False),
-                               ("RNNCell", 3, True)):
-        score.case(f"a loop of {layers} {kind} {mode}{' last' if last else ''}", check_loop,
-                   LoopNet(kind, layers, last), dynamo, last)
-    if not dynamo:
+    check_loops(score, dynamo, mode)
+    if dynamo:
+        states = (torch.randn(1, B, 2), torch.randn(1, B, H))
+        score.case("a projection is refused", check_projection_refused, ())
+        score.case("a projection with states is refused", check_projection_refused, states)
+    else:
         score.case("packed sequences are refused", check_packed_refused)
 
 
@@ -268,6 +358,7 @@ def cases(dynamo):
         yield (kind, layers, bidirectional and head != "state", batch_first, head), i % 4 != 0, {}
         yield (kind, 3 - layers, not bidirectional and head != "state", not batch_first, head), i % 4 == 0, {}
     yield ("RNN", 2, False, True, "all"), True, {"nonlinearity": "relu"}
+    yield ("RNN", 3, True, False, "all"), False, {"bias": False}
     yield ("LSTM", 1, True, True, "all"), True, {"bias": False}
     yield ("GRU", 2, False, False, "all"), False, {"bias": False}
 
