@@ -49,7 +49,9 @@ for line in sys.stdin:
         ns = {"fast": 100.0, "slow": 300.0}.get(temper, 200.0)
         answer = {"calls": 4, "ns": [ns, ns + 10, ns + 20], "cpu_ns": 24 * ns, "wall_ns": 12 * ns}
     elif word == "clock":
-        answer = {"ghz": 2.0}
+        turns = open(notes).read().split().count("time")
+        shared = {"crowded": turns in (1, 2), "besieged": turns > 0}.get(temper, False)
+        answer = {"ghz": 2.0, "width": 5.0 if shared else 10.0}
     else:
         answer = {}
     print("no JSON" if temper == "babbling" and word == "time" else json.dumps(answer), flush=True)
@@ -349,7 +351,7 @@ def read_error(path):
         return float(file.read()) - 1
 
 
-def race_of(folder, tempers, said, clock=False):
+def race_of(folder, tempers, said, clock=None):
     notes, cpus = os.path.join(folder, "notes"), {min(os.sched_getaffinity(0))}
 
     def start(temper):
@@ -358,7 +360,7 @@ def race_of(folder, tempers, said, clock=False):
         equal(worker.greet()["runtime"], temper, "greeting")
         return worker
     return timing.Race({(1, temper): start(temper) for temper in tempers}, FakeStore(folder),
-                       start("clock") if clock else None, said.append)
+                       start(clock) if clock else None, said.append)
 
 
 @test
@@ -381,7 +383,7 @@ def workers_take_turns():
 def wrong_and_broken_workers_are_left_out_loudly():
     with tempfile.TemporaryDirectory() as folder:
         said = []
-        race = race_of(folder, ["fast", "wrong", "dying", "refusing", "babbling"], said, clock=True)
+        race = race_of(folder, ["fast", "wrong", "dying", "refusing", "babbling"], said, clock="clock")
         for _ in range(2):
             found = race.run(cases.parse("lstm-t1n1c1h8"), read_error, 1, 0.001)[0]
             equal(list(found["runtimes"]), ["fast"], "timed")
@@ -392,6 +394,20 @@ def wrong_and_broken_workers_are_left_out_loudly():
         close(found["clock_ghz"], 2, "clock")
         race.end()
     equal(sum("LEFT OUT" in line for line in said), 8, "lines said")
+
+
+@test
+def turns_on_a_shared_core_are_taken_again():
+    for clock, turns, words in (("clock", 1, []), ("crowded", 4, []), ("besieged", 6, ["shared in 1 of 1"])):
+        with tempfile.TemporaryDirectory() as folder:
+            said = []
+            race = race_of(folder, ["fast"], said, clock=clock)
+            found = race.run(cases.parse("lstm-t1n1c1h8"), read_error, 1, 0.001)[0]
+            race.end()
+            with open(os.path.join(folder, "notes")) as file:
+                equal(sum(line == "fast time\n" for line in file), turns, "turns beside " + clock)
+        equal(found["runtimes"]["fast"]["samples"], 3, "samples of one turn")
+        equal([word in line for word, line in zip(words, said)], [True] * len(said), "said: %r" % said)
 
 
 # ---- numbers -----------------------------------------------------------------------------------------------
