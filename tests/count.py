@@ -19,8 +19,9 @@ SKIP_LINE = re.compile(r"^(?:\[SKIP\]|skip ).*$", re.MULTILINE)
 SUMMARY = re.compile(r"^(\d+) passed, (\d+) failed(?:, (\d+) skipped)?", re.MULTILINE)
 LINES = [re.compile(f"^{word} ", re.MULTILINE) for word in ("ok", "not ok", "skip")]
 TAIL = 6000  # characters shown of a failed suite's output
-BLAME = re.compile(r"^\s*(?:not ok |FAILED|\[FAIL\]|\[----\] +(?!Criterion)\S)")
-MOST_BLAMED = 15  # lines of one suite
+BLAME = re.compile(r"^\s*(?:not ok |FAILED|\[FAIL\]|\[----\] +(?!Criterion)\S|\w*(?:Error|Failure)\b)")
+WELL = re.compile(r"^\s*(?:ok |skip |\[|FAILED|Traceback)")
+MOST_BLAMED = 20  # lines of one suite
 
 
 def said(output):
@@ -55,7 +56,8 @@ def blame(path, name, output):
     if not path:
         return
     lines = [line.rstrip()[:300] for line in output.splitlines() if line.strip()]
-    telling = [line for line in lines if BLAME.match(line)]
+    telling = [line for before, line in zip([""] + lines, lines)
+               if BLAME.match(line) or (BLAME.match(before) and not WELL.match(line))]
     with open(path, "a", encoding="utf-8") as file:
         print(f"--- {name}", *(telling[-MOST_BLAMED:] or lines[-5:]), sep="\n", file=file)
 

@@ -287,8 +287,7 @@ Test(import_keras, refusals_name_what_was_found)
         import_text(refusals[i].config, refusals[i].list, "3.15.1", &model);
         cr_expect(!model.good, "refusal %zu was accepted: %s", i, refusals[i].words);
         cr_expect(strstr(model.error, refusals[i].words), "refusal %zu: \"%s\" is not in: %s", i,
-                  refusals[i].words,
-                  model.error);
+                  refusals[i].words, model.error);
         imported_free(&model);
     }
 }

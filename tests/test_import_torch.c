@@ -79,9 +79,8 @@ Test(import_torch, every_type_of_storage)
         struct imported model;
         size_t n;
         begin(&pickle);
-        add(&pickle, "fc.weight", (struct pickled_tensor){.storage = rows[i / 2].name, .rank = 2, .dims = {1,
-                                                                                                           2},
-                                                          .numel = 2});
+        add(&pickle, "fc.weight", (struct pickled_tensor){.storage = rows[i / 2].name, .rank = 2,
+                                                          .dims = {1, 2}, .numel = 2});
         put_line(&pickle, "u");
         uint8_t *file = i % 2 ? torch_legacy(&pickle, &rows[i / 2].storage, 1, &n)
                               : torch_zip(&pickle, &rows[i / 2].storage, 1, NULL, ZIP_STORED, &n);
@@ -402,8 +401,7 @@ Test(import_torch, tensors_that_lie_are_refused)
         put_line(&pickle, "u");
         import(&pickle, NULL, NULL, &model);
         cr_expect(!model.good && strstr(model.error, tensor_refusals[i].says), "%zu: '%s' does not say '%s'",
-                  i,
-                  model.error, tensor_refusals[i].says);
+                  i, model.error, tensor_refusals[i].says);
         imported_free(&model);
     }
 }
@@ -439,8 +437,7 @@ Test(import_torch, pickles_that_are_no_weights)
         put(&pickle, pickle_refusals[i].pickle, pickle_refusals[i].n);
         import(&pickle, NULL, NULL, &model);
         cr_expect(!model.good && strstr(model.error, pickle_refusals[i].says), "%zu: '%s' does not say '%s'",
-                  i,
-                  model.error, pickle_refusals[i].says);
+                  i, model.error, pickle_refusals[i].says);
         imported_free(&model);
     }
 }
