@@ -12,12 +12,12 @@
 #define WIDE 64
 #define ROWS 4
 #define NARROW_ROWS 6
-#define GRU_ROWS 4
+#define GRU_ROWS 6
 #define GROUP_MAX 2
 #define ROW_VECS(DO) DO(0) DO(1) DO(2) DO(3)
 #define TILE_ROWS(DO) DO(0) DO(1) DO(2) DO(3)
 #define EACH_ROW(DO) TILE_ROWS(DO) DO(4) DO(5)
-#define GRU_TILE(DO) TILE_ROWS(DO)
+#define GRU_TILE(DO) EACH_ROW(DO)
 #define GROUP_WIDES(DO) DO(0) DO(1)
 
 /* Lanes that are not the first n; the upper half of a register in its low lanes. */
@@ -191,7 +191,7 @@ static const struct simd_lstm_kernel lstm_kernels[] = {
 };
 
 static const struct simd_gru_kernel gru_kernels[] = {
-    {"avx512/gru-f32-4x16", GRU_WIDE, GRU_ROWS, gru_step},
+    {"avx512/gru-f32-6x16", GRU_WIDE, GRU_ROWS, gru_step},
     {NULL, 0, 0, NULL},
 };
 

@@ -183,7 +183,7 @@ struct simd_gru {
 };
 
 struct simd_gru_kernel {
-    const char *name;    /* "avx512/gru-f32-4x16" */
+    const char *name;    /* "avx512/gru-f32-6x16" */
     uint32_t widest;     /* panel width in columns it packs for: 48 or 24 */
     uint32_t tile_items; /* items that share one pass over the weights */
     void (*step)(const struct simd_gru *args);
