@@ -13,6 +13,7 @@ import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 SKIPPED = 77
+PATIENCE = 3600  # seconds for a suite, which takes some minutes: a hang has an end, and a name
 PACKAGES = "torch onnx onnxruntime onnxscript keras safetensors numpy h5py absl-py"
 
 # name: (program, arguments); {convert} is the converter's path
@@ -40,8 +41,12 @@ def run(python, name, build):
     program, arguments = SUITES[name]
     convert = os.path.join(build, "tools", "lstmconvert")
     command = [python, "-W", "ignore", os.path.join(HERE, program)]
-    done = subprocess.run(command + [word.format(convert=convert) for word in arguments],
-                          capture_output=True, text=True, env={**os.environ, "LSTMRUN_BUILD": build})
+    try:
+        done = subprocess.run(command + [word.format(convert=convert) for word in arguments], timeout=PATIENCE,
+                              capture_output=True, text=True, env={**os.environ, "LSTMRUN_BUILD": build})
+    except subprocess.TimeoutExpired as late:
+        said = [(part or b"").decode("utf-8", "replace") for part in (late.stdout, late.stderr)]
+        return 1, said[0].split("\n") + ["FAILED %s: no end after %d s" % (name, PATIENCE)], said[1]
     lines = [line for line in done.stdout.splitlines() if line.strip()]
     return done.returncode, lines, done.stderr
 
