@@ -90,10 +90,15 @@ enum model_layer_type {
     MODEL_TEMPORAL_CONV = 52,
     MODEL_ATTENTION = 54,
     MODEL_DELAY = 55,
+    MODEL_TEMPORAL_POOL = 56,
 };
 
 /* What stands beyond the ends of a convolution's input. */
 enum model_padding { MODEL_PAD_ZEROS = 0, MODEL_PAD_REFLECT = 1, MODEL_PAD_EDGE = 2 };
+
+/* What a pool makes of a window: the greatest, the mean of the frames that are there, or the sum divided
+ * by the number of taps, padding included. */
+enum model_pool { MODEL_POOL_MAX = 0, MODEL_POOL_MEAN = 1, MODEL_POOL_MEAN_OF_ALL = 2 };
 
 /* Activation numbers in parameter words; alpha and beta as in ONNX. */
 enum model_activation {
@@ -159,6 +164,8 @@ enum model_activation {
  *            absent. Input frame [L][C], output [L'][O]: over the positions inside a frame
  * temporal_conv  the same over the steps of a run: frames [C] to frames [O],
  *            perhaps fewer of them
+ * temporal_pool  words 0 stride, 1 dilation, 2 pad before, 3 pad after, 4 enum model_pool, 5 taps K:
+ *            over the steps of a run, element by element; perhaps fewer steps
  * magnitude  the last dimension 2n to n: sqrt(x_i² + x_(n+i)²)
  * transpose  words 0..2: axis i of the output is axis word[i] of the input
  * mask       word 0 a float v: [1], 1 if any number of the frame differs from v, else 0
@@ -177,6 +184,7 @@ enum {
 
     MODEL_CONV_STRIDE = 0, MODEL_CONV_DILATION = 1, MODEL_CONV_PAD_BEFORE = 2,
     MODEL_CONV_PAD_AFTER = 3, MODEL_CONV_PADDING = 4, MODEL_CONV_GROUPS = 5, MODEL_CONV_ACT = 6,
+    MODEL_POOL_KIND = 4, MODEL_POOL_TAPS = 5, /* and 0 to 3 as a convolution's */
 
     MODEL_SLOT_W = 0, MODEL_SLOT_BIAS = 1, MODEL_SLOT_PEEPHOLE = 2,
     MODEL_SLOT_PROJECTION = 3, MODEL_SLOT_H0 = 4, MODEL_SLOT_C0 = 5, MODEL_RNN_SLOTS = 6,

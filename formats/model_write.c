@@ -273,18 +273,25 @@ struct pace model_builder_pace(const struct model_builder *builder, uint32_t val
     return value == 0 || value > builder->n_layers ? pace_of_input() : builder->layers[value - 1].pace;
 }
 
+/* Steps between a window's first and last tap. */
+static uint64_t reach_of(const struct model_builder *builder, const struct model_layer_spec *spec)
+{
+    uint32_t taps = 1;
+    if (spec->type == MODEL_TEMPORAL_POOL)
+        taps = spec->params[MODEL_POOL_TAPS];
+    else if (spec->n_tensors && spec->tensors[0] != MODEL_NONE)
+        taps = builder->tensors[spec->tensors[0]].dims[1];
+    return (uint64_t)spec->params[MODEL_CONV_DILATION] * (taps - 1);
+}
+
 /* What breaks a rule of the layer's own is not looked at here. */
 static struct pace pace_of(const struct model_builder *builder, const struct model_layer_spec *spec)
 {
     struct pace pace = model_builder_pace(builder, spec->inputs[0]);
     if (spec->once)
         return pace_of_input();
-    if (spec->type == MODEL_TEMPORAL_CONV && spec->n_tensors && spec->tensors[0] != MODEL_NONE) {
-        const uint32_t *words = spec->params;
-        const uint64_t reach =
-            (uint64_t)words[MODEL_CONV_DILATION] * (builder->tensors[spec->tensors[0]].dims[1] - 1);
-        pace_of_windows(pace, reach, words, &pace);
-    }
+    if (spec->type == MODEL_TEMPORAL_CONV || spec->type == MODEL_TEMPORAL_POOL)
+        pace_of_windows(pace, reach_of(builder, spec), spec->params, &pace);
     return pace;
 }
 

@@ -44,7 +44,7 @@ static const char *const module_types[] = {"lstm", "gru", "rnn", "dense", "embed
 static const char *const layer_types[] = {"activation", "softmax", "last", "mean", "max", "first", "add",
                                           "mul", "concat", "slice", "scale", "conv1d", "temporal_conv",
                                           "magnitude", "l2_norm", "transpose", "reshape", "reverse", "delay",
-                                          NULL};
+                                          "max_pool", "mean_pool", NULL};
 static const char *const padding_modes[] = {"zeros", "reflect", "replicate", NULL};
 
 static const struct spec_key module_keys[] = {
@@ -68,7 +68,8 @@ static const struct spec_key layer_keys[] = {
     {"shape", SPEC_COUNTS, NULL, NULL},  {"steps", SPEC_COUNT, NULL, NULL},
     {"stride", SPEC_COUNT, NULL, NULL},  {"dilation", SPEC_COUNT, NULL, NULL},
     {"padding", SPEC_COUNTS, NULL, NULL}, {"padding_mode", SPEC_WORD, NULL, padding_modes},
-    {"groups", SPEC_COUNT, NULL, NULL},
+    {"groups", SPEC_COUNT, NULL, NULL},  {"taps", SPEC_COUNT, NULL, NULL},
+    {"ceil", SPEC_BOOL, NULL, NULL},     {"count_padding", SPEC_BOOL, NULL, NULL},
     {"epsilon", SPEC_NOT_NEGATIVE, NULL, NULL}, {NULL, SPEC_TEXT, NULL, NULL},
 };
 

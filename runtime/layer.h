@@ -42,6 +42,7 @@ struct layer {
     uint32_t n_states; /* directions of recurrent layers; 1 for those with a history */
     struct layer_state state[2];
     uint32_t taps; /* of a convolution */
+    float rest;    /* what a history is made of at first */
     bool whole; /* needs the whole sequence in one run (a reverse direction, a look ahead) */
     bool repaces;   /* its output has another number of steps than its input, … */
     uint64_t reach; /* … whose windows' first and last taps are so many steps apart */

@@ -249,7 +249,7 @@ void layer_initial_state(const struct lstm_model *model, const struct layer *lay
     const float *h0 = model_tensor_data(model, layer, first + MODEL_SLOT_H0);
     const float *c0 = model_tensor_data(model, layer, first + MODEL_SLOT_C0);
     for (size_t i = 0; i < layer->state[direction].n_h; i++)
-        h[i] = h0 ? h0[i] : 0;
+        h[i] = h0 ? h0[i] : layer->rest;
     for (size_t i = 0; i < layer->state[direction].n_c; i++)
         c[i] = c0 ? c0[i] : 0;
 }

@@ -31,6 +31,9 @@ extern const struct layer_type layer_magnitude;
 /* layer_conv.c */
 extern const struct layer_type layer_conv1d, layer_temporal_conv;
 
+/* layer_pool.c */
+extern const struct layer_type layer_temporal_pool;
+
 /* layer_sequence.c */
 extern const struct layer_type layer_reverse, layer_delay;
 

@@ -11,6 +11,7 @@ static const struct layer_type *const types[] = {
     &layer_mean,       &layer_max,     &layer_conv1d,    &layer_magnitude, &layer_reverse,
     &layer_mask,       &layer_l2_norm, &layer_attention,
     &layer_temporal_conv, &layer_first,     &layer_transpose, &layer_delay,
+    &layer_temporal_pool,
 };
 
 const struct layer_type *layer_type_find(uint32_t code)

@@ -49,16 +49,28 @@ struct dense_op {
     float alpha, beta;
 };
 
+/* How a layer's windows slide (windows.h). */
+struct windows {
+    bool over_time;          /* else over the positions inside a frame */
+    uint32_t taps, stride, dilation;
+    int64_t before;          /* positions of padding */
+    enum model_padding padding;
+    size_t in, out;          /* numbers of a position */
+    size_t positions;        /* of an output frame; 1 over time */
+};
+
+struct pool_op {
+    struct windows windows;
+    enum model_pool kind;
+};
+
 /* conv1d and temporal_conv. */
 struct conv_op {
+    struct windows windows;
     struct packed_matrix matrix; /* of the first group; the others' lie behind it, equally far apart */
     const float *by_tap, *start; /* depthwise: [taps][out], and [out] for the bias; else NULL */
-    uint32_t groups, dilation, stride;
-    int64_t before;              /* positions of padding */
-    enum model_padding padding;
-    size_t taps, in, out;        /* channels of whole frames */
+    uint32_t groups;
     size_t each, k;              /* input channels of a group; taps · each */
-    size_t positions;            /* of an output frame; 1 over time */
     size_t chunk;                /* positions of one product */
     enum simd_act act;
     float alpha, beta;
@@ -79,6 +91,7 @@ struct plan_op {
         struct recurrent_op recurrent;
         struct dense_op dense;
         struct conv_op conv;
+        struct pool_op pool;
     } u;
     const float *table[2]; /* layer_norm and scale: scale, shift; embedding: the table */
     uint32_t table_rows;   /* embedding */

@@ -294,7 +294,8 @@ static void put_conv(struct text *text, const struct plan_op *op)
 {
     const struct conv_op *conv = &op->u.conv;
     if (conv->by_tap) {
-        put(text, "         product  %zu taps, all channels at once: each has its own, ", conv->taps);
+        put(text, "         product  %zu taps, all channels at once: each has its own, ",
+            (size_t)conv->windows.taps);
     } else {
         put(text, "         product  %s, %zu numbers a window, ", op->plan->gemm->name, conv->k);
         put_panels(text, &conv->matrix.panels);

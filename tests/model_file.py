@@ -29,7 +29,8 @@ TENSOR = struct.Struct("<4I4IQQI12s")
 TYPES = {"lstm": 1, "gru": 2, "rnn": 3, "dense": 16, "embedding": 17, "activation": 18, "softmax": 19,
          "layer_norm": 20, "add": 21, "mul": 22, "concat": 23, "slice": 24, "reshape": 25, "scale": 26,
          "conv1d": 27, "magnitude": 28, "transpose": 29, "mask": 30, "l2_norm": 31, "last": 48, "mean": 49,
-         "max": 50, "reverse": 51, "temporal_conv": 52, "first": 53, "attention": 54, "delay": 55}
+         "max": 50, "reverse": 51, "temporal_conv": 52, "first": 53, "attention": 54, "delay": 55,
+         "temporal_pool": 56}
 ACTIVATIONS = {"identity": 0, "sigmoid": 1, "tanh": 2, "relu": 3, "leaky_relu": 4, "thresholded_relu": 5,
                "scaled_tanh": 6, "hard_sigmoid": 7, "elu": 8, "softsign": 9, "softplus": 10, "affine": 11}
 DTYPES = {1: ("f32", 4), 2: ("bf16", 2), 3: ("f16", 2), 4: ("i8", 1)}

@@ -324,7 +324,8 @@ static size_t frames_of(const struct oracle_layer *l, size_t in)
 {
     if (l->out.once)
         return 1;
-    return l->layer.type == MODEL_TEMPORAL_CONV ? oracle_temporal_frames(l, in) : in;
+    return l->layer.type == MODEL_TEMPORAL_CONV || l->layer.type == MODEL_TEMPORAL_POOL
+               ? oracle_temporal_frames(l, in) : in;
 }
 
 static void run_frames(struct oracle *o, const struct oracle_layer *l, double *const *values,
@@ -354,6 +355,7 @@ static void run_layer(struct oracle *o, struct oracle_layer *l, double *const *v
     case MODEL_MAX: run_pooling(o, l, in, in_frames, out); break;
     case MODEL_ATTENTION: run_attention(o, l, in, second, in_frames, out); break;
     case MODEL_TEMPORAL_CONV: oracle_run_temporal(o, l, in, in_frames, out); break;
+    case MODEL_TEMPORAL_POOL: oracle_run_pool(o, l, in, in_frames, out); break;
     case MODEL_DELAY: oracle_run_delay(l, in, in_frames, out); break;
     case MODEL_REVERSE: oracle_run_reverse(l, in, in_frames, out); break;
     default: run_frames(o, l, values, in_frames, out);

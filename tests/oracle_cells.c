@@ -187,15 +187,15 @@ void oracle_load_cells(struct oracle_layer *l)
         load_cell(l, d, &l->cells[d]);
 }
 
-static void reset_vector(double *state, const double *initial, size_t n)
+static void reset_vector(double *state, const double *initial, double otherwise, size_t n)
 {
     for (size_t j = 0; j < n; j++)
-        state[j] = initial ? initial[j] : 0;
+        state[j] = initial ? initial[j] : otherwise;
 }
 
 void oracle_reset_cell(struct oracle_cell *cell)
 {
-    reset_vector(cell->h, cell->h0, cell->n_h);
+    reset_vector(cell->h, cell->h0, cell->rest, cell->n_h);
     if (cell->c)
-        reset_vector(cell->c, cell->c0, cell->hidden);
+        reset_vector(cell->c, cell->c0, 0, cell->hidden);
 }

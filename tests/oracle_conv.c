@@ -3,6 +3,7 @@
  * The oracle's convolutions and what moves frames in time: an input is padded first, as
  * FORMAT.md says it, and then everything is one plain sum.
  */
+#include <float.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -103,7 +104,9 @@ void oracle_transpose(struct oracle *o, const struct oracle_layer *l, const doub
 
 static size_t reach_of(const struct oracle_layer *l)
 {
-    return (size_t)l->layer.params[MODEL_CONV_DILATION] * (l->shapes[0].dims[1] - 1);
+    const uint32_t taps = l->layer.type == MODEL_TEMPORAL_POOL ? l->layer.params[MODEL_POOL_TAPS]
+                                                               : l->shapes[0].dims[1];
+    return (size_t)l->layer.params[MODEL_CONV_DILATION] * (taps - 1);
 }
 
 size_t oracle_temporal_frames(const struct oracle_layer *l, size_t frames)
@@ -118,8 +121,11 @@ static size_t history_of(const struct oracle_layer *l)
     const uint32_t *words = l->layer.params;
     if (l->layer.type == MODEL_DELAY)
         return words[0];
-    if (l->layer.type != MODEL_TEMPORAL_CONV || words[MODEL_CONV_PAD_AFTER] ||
-        words[MODEL_CONV_PADDING] != MODEL_PAD_ZEROS || words[MODEL_CONV_STRIDE] != 1 ||
+    if (l->layer.type == MODEL_TEMPORAL_POOL ? words[MODEL_POOL_KIND] == MODEL_POOL_MEAN
+                                             : l->layer.type != MODEL_TEMPORAL_CONV ||
+                                                   words[MODEL_CONV_PADDING] != MODEL_PAD_ZEROS)
+        return 0;
+    if (words[MODEL_CONV_PAD_AFTER] || words[MODEL_CONV_STRIDE] != 1 ||
         words[MODEL_CONV_PAD_BEFORE] != reach_of(l))
         return 0;
     return words[MODEL_CONV_PAD_BEFORE];
@@ -133,6 +139,8 @@ void oracle_load_history(struct oracle_layer *l)
     l->n_cells = 1;
     l->cells[0].n_h = n;
     l->cells[0].h = oracle_alloc(n, sizeof(double));
+    if (l->layer.type == MODEL_TEMPORAL_POOL && l->layer.params[MODEL_POOL_KIND] == MODEL_POOL_MAX)
+        l->cells[0].rest = -FLT_MAX;
 }
 
 /* The history, then these frames; the history is then the last of both. */
@@ -154,6 +162,45 @@ void oracle_run_temporal(struct oracle *o, struct oracle_layer *l, const double 
                                  : pad(in, frames, l->in[0].size, l->layer.params);
     for (size_t t = 0, n = oracle_temporal_frames(l, frames); t < n; t++)
         one_position(o, l, &x, t, out + t * l->out.size);
+    free(x.frames);
+}
+
+/* Of the steps first, first + d … that are there. */
+static double one_pool(struct oracle *o, const struct oracle_layer *l, const double *in, ptrdiff_t frames,
+                       ptrdiff_t first, size_t j)
+{
+    const uint32_t *words = l->layer.params;
+    double y = 0;
+    size_t count = 0;
+    for (uint32_t k = 0; k < words[MODEL_POOL_TAPS]; k++) {
+        const ptrdiff_t q = first + (ptrdiff_t)(k * words[MODEL_CONV_DILATION]);
+        if (q < 0 || q >= frames)
+            continue;
+        const double x = in[(size_t)q * l->out.size + j];
+        if (words[MODEL_POOL_KIND] == MODEL_POOL_MAX)
+            y = count ? fmax(y, x) : x;
+        else
+            y = count ? oracle_round(o, y + x) : x;
+        count++;
+    }
+    if (words[MODEL_POOL_KIND] == MODEL_POOL_MAX)
+        return y;
+    count = words[MODEL_POOL_KIND] == MODEL_POOL_MEAN ? count : words[MODEL_POOL_TAPS];
+    return oracle_round(o, y / (double)count);
+}
+
+void oracle_run_pool(struct oracle *o, struct oracle_layer *l, const double *in, size_t frames, double *out)
+{
+    const size_t history = l->n_cells ? history_of(l) : 0, n = oracle_temporal_frames(l, frames);
+    struct padded x = {frames, l->in[0].size, NULL};
+    if (history)
+        x = with_history(l, in, frames);
+    for (size_t t = 0; t < n; t++)
+        for (size_t j = 0; j < l->out.size; j++)
+            out[t * l->out.size + j] =
+                one_pool(o, l, history ? x.frames : in, (ptrdiff_t)x.n,
+                         (ptrdiff_t)(history + t * l->layer.params[MODEL_CONV_STRIDE]) -
+                             (ptrdiff_t)l->layer.params[MODEL_CONV_PAD_BEFORE], j);
     free(x.frames);
 }
 

@@ -22,6 +22,7 @@ struct oracle_cell {
     struct oracle_act acts[3];
     const double *weights, *bias, *peephole, *projection, *h0, *c0;
     double *h, *c; /* c: lstm only */
+    double rest;   /* what h is made of at first, without h0 */
 };
 
 struct oracle_layer {
@@ -67,6 +68,8 @@ void oracle_load_history(struct oracle_layer *layer);
 size_t oracle_temporal_frames(const struct oracle_layer *layer, size_t frames);
 void oracle_run_temporal(struct oracle *oracle, struct oracle_layer *layer, const double *in,
                          size_t frames, double *out);
+void oracle_run_pool(struct oracle *oracle, struct oracle_layer *layer, const double *in, size_t frames,
+                     double *out);
 void oracle_run_delay(struct oracle_layer *layer, const double *in, size_t frames, double *out);
 void oracle_run_reverse(const struct oracle_layer *layer, const double *in, size_t frames,
                         double *out);

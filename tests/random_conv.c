@@ -32,6 +32,15 @@ uint32_t build_conv(struct model_builder *builder, struct rng *rng, uint32_t inp
     return model_add_layer(builder, &spec);
 }
 
+uint32_t build_temporal_pool(struct model_builder *builder, uint32_t input, const struct pool_spec *pool)
+{
+    struct model_layer_spec spec = random_same_shape(builder, MODEL_TEMPORAL_POOL, input);
+    const uint32_t words[] = {pool->stride, pool->dilation, pool->before,
+                              pool->after,  pool->kind,     pool->taps};
+    memcpy(spec.params, words, sizeof words);
+    return model_add_layer(builder, &spec);
+}
+
 uint32_t build_magnitude(struct model_builder *builder, uint32_t input)
 {
     struct model_layer_spec spec = random_same_shape(builder, MODEL_MAGNITUDE, input);

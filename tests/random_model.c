@@ -275,6 +275,18 @@ static void step_temporal(struct draft *draft)
     draft->value = build_conv(draft->builder, &draft->rng, draft->value, MODEL_TEMPORAL_CONV, &conv);
 }
 
+/* As many steps come out as go in. */
+static void step_pool(struct draft *draft)
+{
+    const bool streams = draft->flags & RANDOM_STREAMS;
+    const uint32_t taps = 1 + rng_below(&draft->rng, 5);
+    const uint32_t before = streams ? taps - 1 : rng_below(&draft->rng, taps);
+    const uint32_t kind = streams ? 2 * rng_below(&draft->rng, 2) : rng_below(&draft->rng, 3);
+    note(draft, " pool%u:%u", kind, taps);
+    draft->value = build_temporal_pool(draft->builder, draft->value,
+                                       &(struct pool_spec){1, 1, before, taps - 1 - before, kind, taps});
+}
+
 static void step_delay(struct draft *draft)
 {
     uint32_t steps = 1 + rng_below(&draft->rng, 6);
@@ -298,8 +310,8 @@ static void random_step(struct draft *draft)
     } steps[] = {
         {36, step_recurrent}, {8, step_dense},  {4, step_activation}, {4, step_norm},
         {3, step_softmax},    {4, step_scale},  {8, step_join},       {4, step_gain},
-        {4, step_slice},      {4, step_matrix}, {7, step_conv1d},     {8, step_temporal},
-        {3, step_delay},      {3, step_reverse},
+        {4, step_slice},      {4, step_matrix}, {7, step_conv1d},     {5, step_temporal},
+        {3, step_delay},      {3, step_reverse}, {3, step_pool},
     };
     uint32_t at = rng_below(&draft->rng, 100), i = 0;
     while (at >= steps[i].weight)

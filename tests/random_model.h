@@ -72,6 +72,11 @@ struct conv_spec {
 /* MODEL_CONV1D over a frame [L][C], MODEL_TEMPORAL_CONV over frames [C] */
 uint32_t build_conv(struct model_builder *builder, struct rng *rng, uint32_t input, uint32_t type,
                     const struct conv_spec *conv);
+
+struct pool_spec {
+    uint32_t stride, dilation, before, after, kind, taps;
+};
+uint32_t build_temporal_pool(struct model_builder *builder, uint32_t input, const struct pool_spec *pool);
 uint32_t build_magnitude(struct model_builder *builder, uint32_t input);
 uint32_t build_transpose(struct model_builder *builder, uint32_t input, const uint32_t *axes);
 uint32_t build_delay(struct model_builder *builder, uint32_t input, uint32_t steps);

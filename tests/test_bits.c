@@ -278,7 +278,10 @@ static struct test_model paced_model(uint64_t seed)
     deep = build_dense(builder, &rng, deep, 9, MODEL_ACT_TANH, true);
     deep = build_conv(builder, &rng, deep, MODEL_TEMPORAL_CONV, &causal);
     value = build_combine(builder, MODEL_ADD, (uint32_t[]){value, deep}, 2, 0);
-    value = build_conv(builder, &rng, build_reverse(builder, value), MODEL_TEMPORAL_CONV, &second);
+    const struct pool_spec pool = {.stride = 1 + seed % 2, .dilation = 1, .taps = 3, .before = 1,
+                                   .kind = seed % 3};
+    value = build_temporal_pool(builder, build_reverse(builder, value), &pool);
+    value = build_conv(builder, &rng, value, MODEL_TEMPORAL_CONV, &second);
     rnn = (struct rnn_spec){.type = MODEL_GRU, .hidden = 7, .bias = true, .reset_after = true};
     value = build_recurrent(builder, &rng, value, &rnn);
     if (seed % 5 == 4)

@@ -359,7 +359,7 @@ static void other_clip(Onnx__ModelProto *m)
     const float two = 2;
     memcpy(find_tensor(m, "hi")->raw_data.data, &two, sizeof two);
 }
-static void pooling(Onnx__ModelProto *m) { rename_to(&find_node(m, "Relu")->op_type, "AveragePool"); }
+static void pooling(Onnx__ModelProto *m) { rename_to(&find_node(m, "Relu")->op_type, "LpPool"); }
 static void other_axis(Onnx__ModelProto *m) { find_attribute(find_node(m, "ReduceL2"), "axes")->ints[0] = 1; }
 
 static const struct {
@@ -380,7 +380,7 @@ static const struct {
     {cube, {"'re2' (Pow)", "exponent"}},
     {same_halves, {"'mag' (Sqrt)", "halves"}},
     {other_clip, {"'y' (Clip)", "0 … 2"}},
-    {pooling, {"'r' (AveragePool)", "not supported"}},
+    {pooling, {"'r' (LpPool)", "not supported"}},
     {other_axis, {"'l' (ReduceL2)", "last axis"}},
 };
 

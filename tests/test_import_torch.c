@@ -595,9 +595,11 @@ struct spec_case {
     const char *says;   /* NULL: accepted */
 };
 
+#define ROW_OF_THREE \
+    "{\"type\":\"slice\",\"axis\":0,\"count\":1},{\"type\":\"reshape\",\"shape\":[3],\"name\":\"s\"},"
+
 /* The convolution over time twice, and the sum of both. */
-#define TWO_CONVS(a, b) \
-    "{\"type\":\"slice\",\"axis\":0,\"count\":1},{\"type\":\"reshape\",\"shape\":[3],\"name\":\"s\"}," \
+#define TWO_CONVS(a, b) ROW_OF_THREE \
     "{\"module\":\"conv\",\"type\":\"temporal_conv\",\"name\":\"a\"," a "}," \
     "{\"module\":\"conv\",\"type\":\"temporal_conv\",\"name\":\"b\",\"inputs\":[\"s\"]," b "}," \
     "{\"type\":\"add\",\"name\":\"sum\",\"inputs\":[\"a\",\"b\"]}"
@@ -641,6 +643,19 @@ static const struct spec_case spec_cases[] = {
     {TWO_CONVS("\"dilation\":2", "\"padding\":[0,1],\"dilation\":3"), NULL},
     {TWO_CONVS("\"stride\":2", "\"padding\":1"), "'b': a \"padding\" of 2 steps together"},
     {TWO_CONVS("\"stride\":2", "\"dilation\":1"), "'sum' joins values with different numbers of steps"},
+    {ROW_OF_THREE "{\"type\":\"max_pool\",\"taps\":2}", NULL},
+    {ROW_OF_THREE "{\"type\":\"max_pool\",\"taps\":4,\"stride\":3,\"padding\":1,\"dilation\":1}", NULL},
+    {ROW_OF_THREE "{\"type\":\"mean_pool\",\"taps\":3,\"ceil\":true}", NULL},
+    {ROW_OF_THREE "{\"type\":\"mean_pool\",\"taps\":4,\"stride\":1,\"padding\":1,\"count_padding\":false}", NULL},
+    {ROW_OF_THREE "{\"type\":\"max_pool\"}", "needs \"taps\""},
+    {ROW_OF_THREE "{\"type\":\"max_pool\",\"taps\":2,\"stride\":0}", "must be 1 or more"},
+    {ROW_OF_THREE "{\"type\":\"max_pool\",\"taps\":2,\"padding\":1}", "a \"padding\" of 1 on both sides"},
+    {ROW_OF_THREE "{\"type\":\"max_pool\",\"taps\":5,\"padding\":1,\"dilation\":2}", "can have 0 with a dilation"},
+    {ROW_OF_THREE "{\"type\":\"max_pool\",\"taps\":5,\"padding\":[1,1]}", "is one number"},
+    {ROW_OF_THREE "{\"type\":\"max_pool\",\"taps\":2,\"stride\":3,\"ceil\":true}", "\"ceil\" with 2 taps, a stride of 3"},
+    {ROW_OF_THREE "{\"type\":\"mean_pool\",\"taps\":9,\"stride\":2,\"padding\":1,\"ceil\":true}", "that is counted"},
+    {ROW_OF_THREE "{\"type\":\"mean_pool\",\"taps\":2,\"dilation\":2}", "dilation: means nothing to a mean_pool layer"},
+    {ROW_OF_THREE "{\"type\":\"last\"},{\"type\":\"max_pool\",\"taps\":2}", "needs a frame at each step"},
     {"{\"type\":\"slice\",\"count\":2},{\"module\":\"fc\"}", "'fc' reads rows of 3 numbers"},
     {"{\"module\":\"fc\"}", NULL},
 };

@@ -219,6 +219,20 @@ static const struct bad_case bad_cases[] = {
     {249, MODEL_MEAN, DIM, 0, 5},
     {250, MODEL_MAX, RANK, 0, 2},
     {253, MODEL_FIRST, DIM, 0, 5},
+    {61, MODEL_TEMPORAL_POOL, N_INPUTS, 0, 2},
+    {62, MODEL_TEMPORAL_POOL, N_TENSORS, 0, 1},
+    {64, MODEL_TEMPORAL_POOL, WORD, 6, 1},
+    {66, MODEL_TEMPORAL_POOL, ONCE, 0, 1},
+    {66, MODEL_TEMPORAL_POOL, INPUT_ONCE, 0, 0},
+    {156, MODEL_TEMPORAL_POOL, WORD, MODEL_CONV_STRIDE, 0},
+    {156, MODEL_TEMPORAL_POOL, WORD, MODEL_CONV_DILATION, 0},
+    {156, MODEL_TEMPORAL_POOL, WORD, MODEL_CONV_DILATION, 2},
+    {156, MODEL_TEMPORAL_POOL, WORD, MODEL_CONV_PAD_AFTER, 1},
+    {156, MODEL_TEMPORAL_POOL, WORD, MODEL_CONV_PAD_AFTER, 0xffffffff},
+    {156, MODEL_TEMPORAL_POOL, WORD, MODEL_POOL_KIND, 3},
+    {156, MODEL_TEMPORAL_POOL, WORD, MODEL_POOL_TAPS, 0},
+    {156, MODEL_TEMPORAL_POOL, WORD, MODEL_POOL_TAPS, 0xffffffff},
+    {256, MODEL_TEMPORAL_POOL, DIM, 0, 5},
     /* convolutions and what goes with them */
     {61, MODEL_CONV1D, N_INPUTS, 0, 2},
     {61, MODEL_TEMPORAL_CONV, N_INPUTS, 0, 2},
@@ -377,6 +391,9 @@ static struct draft good_layer(uint32_t type)
         spec->rank = spec->dims[0] = 2, spec->dims[1] = 3;
         break;
     case MODEL_DELAY: spec->params[0] = 2; break;
+    case MODEL_TEMPORAL_POOL:
+        memcpy(spec->params, (uint32_t[]){1, 1, 1, 0, 0, 2}, 6 * sizeof(uint32_t));
+        break;
     case MODEL_RESHAPE: spec->rank = 2, spec->dims[0] = 2, spec->dims[1] = 3; break;
     case MODEL_LAST:
     case MODEL_FIRST:
@@ -442,7 +459,7 @@ Test(model, good_layers_open)
         MODEL_RESHAPE, MODEL_SCALE, MODEL_LAST, MODEL_MEAN, MODEL_MAX, MODEL_FIRST,
         MODEL_MASK, MODEL_L2_NORM,
         MODEL_CONV1D, MODEL_TEMPORAL_CONV, MODEL_MAGNITUDE, MODEL_TRANSPOSE, MODEL_REVERSE,
-        MODEL_DELAY,
+        MODEL_DELAY, MODEL_TEMPORAL_POOL,
     };
     for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
         struct bad_case good = {0, types[i], NOTHING, 0, 0};

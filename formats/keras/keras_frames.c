@@ -178,10 +178,10 @@ static bool set_padding(const struct keras_work *work, const struct keras_layer 
         return true;
     if (strcmp(conv->padding, "same") != 0)
         return keras_fail(work, layer, "padding \"%.40s\" is not supported", conv->padding);
-    if (!length && conv->stride > 1 && reach > 0)
+    if (!length && conv->stride > 1 && reach > 1)
         return keras_fail(work, layer, "padding \"same\" with strides %u pads by what the number of steps "
-                          "is; over a sequence, \"valid\" and \"causal\" are supported with strides",
-                          (unsigned)conv->stride);
+                          "is; over a sequence it is supported with a kernel of 2 at most, others with "
+                          "\"valid\" and \"causal\"", (unsigned)conv->stride);
     if (length && conv->stride > 1) {
         uint64_t outputs = (length + conv->stride - 1) / conv->stride;
         uint64_t needed = (outputs - 1) * conv->stride + reach + 1;
@@ -222,6 +222,30 @@ static bool leaves_fewer(const struct conv *conv, const uint32_t *params)
 {
     uint64_t reach = (uint64_t)conv->dilation * (conv->kernel - 1);
     return conv->stride > 1 || params[MODEL_CONV_PAD_BEFORE] + params[MODEL_CONV_PAD_AFTER] < reach;
+}
+
+/* MaxPooling1D and AveragePooling1D over the steps of a sequence. Keras's "same" counts no padding. */
+bool keras_add_pool(struct keras_work *work, const struct keras_layer *layer, const struct keras_tensor *in,
+                    struct keras_tensor *out)
+{
+    struct model_layer_spec spec = keras_like(work, MODEL_TEMPORAL_POOL, in->value);
+    const char *padding = json_string_value(json_object_get(layer->config, "padding"));
+    struct conv conv = {.dilation = 1, .padding = padding ? padding : "valid"};
+    if (!in->has_time)
+        return keras_fail(work, layer, "its input is no sequence; pools are supported over the steps of one");
+    if (in->mask != MODEL_NONE)
+        return keras_fail(work, layer, "its input has a mask; not supported");
+    if (!keras_one_of_list(work, layer, "pool_size", 2, &conv.kernel) ||
+        !keras_one_of_list(work, layer, "strides", conv.kernel, &conv.stride) ||
+        !keras_only(work, layer, "data_format", "channels_last"))
+        return false;
+    if (strcmp(conv.padding, "causal") == 0)
+        return keras_fail(work, layer, "padding \"causal\" is not supported");
+    spec.params[MODEL_CONV_STRIDE] = conv.stride;
+    spec.params[MODEL_CONV_DILATION] = conv.dilation;
+    spec.params[MODEL_POOL_TAPS] = conv.kernel;
+    spec.params[MODEL_POOL_KIND] = strncmp(layer->class_name, "Max", 3) == 0 ? MODEL_POOL_MAX : MODEL_POOL_MEAN;
+    return set_padding(work, layer, &conv, 0, spec.params) && keras_emit(work, layer, &spec, &out->value);
 }
 
 bool keras_add_conv1d(struct keras_work *work, const struct keras_layer *layer, const struct keras_tensor *in,

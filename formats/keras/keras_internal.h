@@ -254,6 +254,8 @@ bool keras_add_embedding(struct keras_work *work, const struct keras_layer *laye
                          struct keras_tensor *out);
 bool keras_add_conv1d(struct keras_work *work, const struct keras_layer *layer, const struct keras_tensor *in,
                       struct keras_tensor *out);
+bool keras_add_pool(struct keras_work *work, const struct keras_layer *layer, const struct keras_tensor *in,
+                    struct keras_tensor *out);
 bool keras_add_attention_average(struct keras_work *work, const struct keras_layer *layer,
                                  const struct keras_tensor *in, struct keras_tensor *out);
 

@@ -360,6 +360,10 @@ static const struct keras_row rows[] = {
     {.class_name = "Embedding", .count = keras_count_one, .add = keras_add_embedding},
     {.class_name = "Conv1D", .count = keras_count_bias, .add = keras_add_conv1d},
     {.class_name = "Convolution1D", .count = keras_count_bias, .add = keras_add_conv1d},
+    {.class_name = "MaxPooling1D", .add = keras_add_pool},
+    {.class_name = "MaxPool1D", .add = keras_add_pool},
+    {.class_name = "AveragePooling1D", .add = keras_add_pool},
+    {.class_name = "AvgPool1D", .add = keras_add_pool},
     {.class_name = "AttentionWeightedAverage", .count = keras_count_one, .add = keras_add_attention_average},
 
     {.class_name = "BatchNormalization", .count = keras_count_batch_norm, .add = keras_add_batch_norm},

@@ -146,7 +146,7 @@ static bool auto_padding(struct onnx_import *import, struct conv *conv, int64_t 
     *before = *after = 0;
     if (!upper && !lower)
         return true;
-    if (conv->in_time && conv->stride > 1 && reach > 0)
+    if (conv->in_time && conv->stride > 1 && reach > upper)
         return onnx_fail(import, "auto_pad = %.10s with strides = %u along the sequence pads by what the "
                          "number of steps is, which is not supported; pads that are written down are",
                          (const char *)a->s.data, conv->stride);
@@ -442,6 +442,79 @@ bool onnx_lay_conv(struct onnx_import *import)
     out.axes[1].place = 1;
     if (!conv.in_time)
         out.axes[conv.axis].size = n_positions;
+    onnx_set_frames(onnx_output(import, 0), &out);
+    return true;
+}
+
+/* ---- MaxPool, AveragePool ------------------------------------------------- */
+
+/* The one axis that it goes along, which must be the sequence. */
+static bool find_pool_axis(struct onnx_import *import, struct conv *conv, const struct onnx_frames *in)
+{
+    uint32_t n_spatial = in->n_axes - 2;
+    conv->kernel = 0;
+    for (uint32_t i = 0; i < n_spatial; i++) {
+        const struct onnx_axis *axis = &in->axes[2 + i];
+        int64_t kernel;
+        if (!spatial(import, "kernel_shape", n_spatial, i, 0, &kernel))
+            return false;
+        if (kernel == 1 && axis->kind == AXIS_FEATURE && !axis->padding.before && !axis->padding.after)
+            continue;
+        if (axis->kind != AXIS_TIME || kernel < 1)
+            return onnx_fail(import, "kernel_shape has %" PRId64 " along axis %u; pools are supported along "
+                             "the sequence only", kernel, 2 + i);
+        conv->axis = 2 + i;
+        conv->kernel = (uint32_t)kernel;
+    }
+    return conv->kernel > 0 || onnx_fail(import, "does not go along the sequence, which is not supported");
+}
+
+/* ceil_mode lets a last window look beyond the end: as padding there, where that can be said. */
+static bool round_up(struct onnx_import *import, struct conv *conv, bool counts_padding)
+{
+    uint64_t padding = (uint64_t)conv->padding.before + conv->padding.after;
+    if (!onnx_attribute_int(import, "ceil_mode", 0) || conv->stride == 1)
+        return true;
+    if ((counts_padding && padding) || conv->dilation > 1 || padding + conv->stride > conv->kernel)
+        return onnx_fail(import, "ceil_mode with a kernel of %u, strides of %u and pads of %u and %u%s, which "
+                         "is not supported", conv->kernel, conv->stride, conv->padding.before,
+                         conv->padding.after, counts_padding ? " that are counted" : "");
+    conv->padding.after += conv->stride - 1;
+    return true;
+}
+
+static bool emit_pool(struct onnx_import *import, struct onnx_frames *frames, const struct conv *conv,
+                      enum model_pool kind)
+{
+    struct onnx_layer *layer = onnx_layer_on(import, MODEL_TEMPORAL_POOL, frames->value);
+    if (!layer)
+        return false;
+    fill_windows(layer->spec.params, conv);
+    layer->spec.params[MODEL_POOL_KIND] = kind;
+    layer->spec.params[MODEL_POOL_TAPS] = conv->kernel;
+    frames->value = onnx_layer_add(import, layer);
+    return frames->value != MODEL_NONE;
+}
+
+bool onnx_lay_pool(struct onnx_import *import)
+{
+    struct onnx_frames out = onnx_input(import, 0)->as.frames;
+    struct conv conv = {0};
+    const bool greatest = onnx_is_op(import->node, "MaxPool");
+    const bool counts = !greatest && onnx_attribute_int(import, "count_include_pad", 0);
+    if (!onnx_settle(import, &out, NULL) || !check_batch(import, &out) ||
+        !find_pool_axis(import, &conv, &out))
+        return false;
+    if (import->node->n_outputs > 1 && onnx_used(import, 1))
+        return onnx_fail(import, "gives indices too, which is not supported");
+    if (!read_steps(import, &conv, &out) || !round_up(import, &conv, counts))
+        return false;
+    if (conv.dilation > 1 && (conv.padding.before || conv.padding.after))
+        return onnx_fail(import, "has pads and dilations, which is not supported together");
+    if (!set_time(import, &out, &conv) ||
+        !emit_pool(import, &out, &conv, greatest ? MODEL_POOL_MAX : counts ? MODEL_POOL_MEAN_OF_ALL
+                                                                           : MODEL_POOL_MEAN))
+        return false;
     onnx_set_frames(onnx_output(import, 0), &out);
     return true;
 }

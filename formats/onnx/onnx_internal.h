@@ -427,7 +427,7 @@ onnx_handler onnx_lay_slice, onnx_lay_gather, onnx_lay_split, onnx_lay_concat, o
 onnx_handler onnx_lay_gemm, onnx_lay_matmul, onnx_lay_binary, onnx_lay_activation, onnx_lay_softmax,
     onnx_lay_batch_norm, onnx_lay_neg, onnx_lay_hard_swish;
 /* onnx_conv.c */
-onnx_handler onnx_lay_conv, onnx_lay_pad, onnx_lay_pow, onnx_lay_sqrt, onnx_lay_clip;
+onnx_handler onnx_lay_conv, onnx_lay_pool, onnx_lay_pad, onnx_lay_pow, onnx_lay_sqrt, onnx_lay_clip;
 /* onnx_norm.c: layer normalisation in one node or written out. The second one tries the
  * current node as a step of it; *taken_out tells. */
 onnx_handler onnx_lay_layer_norm, onnx_lay_length;

@@ -47,6 +47,10 @@ static const struct operator_row rows[] = {
 
     {"Conv", "auto_pad:s dilations:I group:i kernel_shape:I pads:I strides:I", NULL, onnx_lay_conv,
      FIRST_RUNS | ANY_ORDER | ANY_PADDING},
+    {"MaxPool", "auto_pad:s ceil_mode:i dilations:I kernel_shape:I pads:I storage_order:i strides:I", NULL,
+     onnx_lay_pool, FIRST_RUNS | ANY_ORDER},
+    {"AveragePool", "auto_pad:s ceil_mode:i count_include_pad:i dilations:I kernel_shape:I pads:I strides:I",
+     NULL, onnx_lay_pool, FIRST_RUNS | ANY_ORDER},
     {"Pad", "mode:s pads:I value:f", onnx_fold_pad, onnx_lay_pad, FIRST_RUNS | ANY_ORDER | ANY_PADDING},
     {"Clip", "min:f max:f", onnx_fold_clip, onnx_lay_clip, FIRST_RUNS | ANY_ORDER},
     {"ReduceL2", "axes:I keepdims:i noop_with_empty_axes:i", NULL, onnx_lay_length, FIRST_RUNS},

@@ -72,7 +72,7 @@ struct torch_layer_type {
     uint32_t type;
     bool joint; /* reads several inputs */
     bool (*add)(struct torch_work *work, const json_t *entry, uint32_t type, const char *name);
-    const char *keys[5]; /* that mean something to it, besides type, name, inputs */
+    const char *keys[7]; /* that mean something to it, besides type, name, inputs */
 };
 
 const struct torch_layer_type *torch_layer_type(const char *name); /* NULL: none */

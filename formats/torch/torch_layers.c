@@ -143,6 +143,58 @@ static bool add_delay(struct torch_work *work, const json_t *entry, uint32_t typ
     return torch_add_layer(work, &layer);
 }
 
+/* nn.MaxPool1d and nn.AvgPool1d, with PyTorch's defaults. Rounding up is padding behind the end that does
+ * not count, where there is room for it. */
+static bool read_pool(const struct torch_work *work, const json_t *entry, const char *name, uint32_t *words)
+{
+    uint32_t taps = count_of(entry, "taps", 0), stride = count_of(entry, "stride", taps);
+    uint32_t padding = count_of(entry, "padding", 0), dilation = count_of(entry, "dilation", 1), room;
+    bool ceil = json_is_true(json_object_get(entry, "ceil")), counts = words[MODEL_POOL_KIND] && padding &&
+                !json_is_false(json_object_get(entry, "count_padding"));
+    if (json_is_array(json_object_get(entry, "padding")))
+        return spec_fail(work->error, "'%s': \"padding\" of a pool is one number", name);
+    if (taps == 0 || stride == 0 || dilation == 0)
+        return spec_fail(work->error, "'%s' needs \"taps\"; it, \"stride\" and \"dilation\" must be 1 or more",
+                         name);
+    if (padding > (taps - 1) / 2 || (padding && dilation > 1))
+        return spec_fail(work->error, "'%s': a \"padding\" of %u on both sides; over the steps of a run a pool "
+                         "of %u taps can have %u%s", name, padding, taps, dilation > 1 ? 0 : (taps - 1) / 2,
+                         dilation > 1 ? " with a dilation" : "");
+    room = taps - 1 - 2 * padding;
+    if (ceil && stride > 1 && (stride - 1 > room || counts || dilation > 1))
+        return spec_fail(work->error, "'%s': \"ceil\" with %u taps, a stride of %u and a padding of %u%s is "
+                         "not supported", name, taps, stride, padding, counts ? " that is counted" : "");
+    words[MODEL_CONV_STRIDE] = stride;
+    words[MODEL_CONV_DILATION] = dilation;
+    words[MODEL_CONV_PAD_BEFORE] = padding;
+    words[MODEL_CONV_PAD_AFTER] = padding + (ceil ? stride - 1 : 0);
+    words[MODEL_POOL_TAPS] = taps;
+    if (counts)
+        words[MODEL_POOL_KIND] = MODEL_POOL_MEAN_OF_ALL;
+    return true;
+}
+
+static bool add_pool(struct torch_work *work, const json_t *entry, enum model_pool kind, const char *name)
+{
+    struct model_layer_spec layer;
+    if (!torch_layer_of(work, MODEL_TEMPORAL_POOL, name, &layer) || !needs_steps(work, name, &layer))
+        return false;
+    layer.params[MODEL_POOL_KIND] = kind;
+    return read_pool(work, entry, name, layer.params) && torch_add_layer(work, &layer);
+}
+
+static bool add_max_pool(struct torch_work *work, const json_t *entry, uint32_t type, const char *name)
+{
+    (void)type;
+    return add_pool(work, entry, MODEL_POOL_MAX, name);
+}
+
+static bool add_mean_pool(struct torch_work *work, const json_t *entry, uint32_t type, const char *name)
+{
+    (void)type;
+    return add_pool(work, entry, MODEL_POOL_MEAN, name);
+}
+
 /* ---- other shapes -------------------------------------------------------- */
 
 /* The axis that the entry names; default: the last one. */
@@ -354,6 +406,10 @@ static const struct torch_layer_type layer_types[] = {
     {"first", MODEL_FIRST, false, add_take, {NULL}},
     {"reverse", MODEL_REVERSE, false, add_reverse, {NULL}},
     {"delay", MODEL_DELAY, false, add_delay, {"steps", NULL}},
+    {"max_pool", MODEL_TEMPORAL_POOL, false, add_max_pool,
+     {"taps", "stride", "padding", "dilation", "ceil", NULL}},
+    {"mean_pool", MODEL_TEMPORAL_POOL, false, add_mean_pool,
+     {"taps", "stride", "padding", "ceil", "count_padding", NULL}},
     {"add", MODEL_ADD, true, add_joint, {NULL}},
     {"mul", MODEL_MUL, true, add_joint, {NULL}},
     {"concat", MODEL_CONCAT, true, add_joint, {"axis", NULL}},

@@ -121,6 +121,18 @@ class Making:
         self.x, self.masked = join(made), False
         self.story.append("towers %s" % join.name)
 
+    def pool(self):
+        size, padding = self.rng.randint(1, 4), self.rng.choice(["valid", "same"])
+        stride = self.rng.choice([None, 1, 2, 3])
+        if padding == "same" and size > 2:
+            stride = 1
+        if padding == "valid" and size > self.left:
+            return
+        kind = self.rng.choice([layers.MaxPooling1D, layers.AveragePooling1D])
+        self.add(kind(size, strides=stride, padding=padding))
+        step = stride or size
+        self.left = -(-self.left // step) if padding == "same" else (self.left - size) // step + 1
+
     def dense(self):
         return layers.Dense(self.rng.randint(1, 9), activation=self.rng.choice(FRAME_ACTS),
                             use_bias=self.chance(0.8))
@@ -146,7 +158,7 @@ class Making:
     def frames(self):
         choice = self.rng.randint(-1, 7)
         if choice <= 0 and not self.masked and self.chance(0.4):
-            self.towers()
+            self.towers() if self.chance(0.5) else self.pool()
         elif choice <= 0:
             self.conv()
         elif choice == 1:

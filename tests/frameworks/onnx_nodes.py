@@ -464,6 +464,20 @@ def check_more_layers(score):
         score.case(f"Conv over time: {name}", check_model,
                    after_lstm(conv(**options), tensors, frozen=name != "same"),
                    floats(B, T, I, scale=1))
+    pool = lambda op, **options: [n("Transpose", ["s"], ["c"], perm=[0, 2, 1]), n(op, ["c"], ["d"], **options),
+                                  n("Transpose", ["d"], ["y"], perm=[0, 2, 1])]
+    for name, op, options in (
+            ("greatest", "MaxPool", dict(kernel_shape=[2], strides=[2])),
+            ("greatest, rounded up", "MaxPool", dict(kernel_shape=[2], strides=[2], ceil_mode=1)),
+            ("greatest, dilated", "MaxPool", dict(kernel_shape=[3], dilations=[2])),
+            ("greatest, padded", "MaxPool", dict(kernel_shape=[5], strides=[3], pads=[2, 1])),
+            ("greatest, SAME", "MaxPool", dict(kernel_shape=[2], strides=[2], auto_pad="SAME_UPPER")),
+            ("mean", "AveragePool", dict(kernel_shape=[3], strides=[2])),
+            ("mean, padding counted", "AveragePool", dict(kernel_shape=[3], pads=[1, 1], count_include_pad=1)),
+            ("mean, padding not counted", "AveragePool", dict(kernel_shape=[4], strides=[2], pads=[2, 1])),
+            ("mean, rounded up", "AveragePool", dict(kernel_shape=[3], strides=[3], ceil_mode=1))):
+        score.case(f"Pool over time: {name}", check_model, after_lstm(pool(op, **options), []),
+                   floats(B, T, I, scale=1))
     flat = [n("Transpose", ["s"], ["c"], perm=[0, 2, 1]), n("Unsqueeze", ["c", "ax"], ["u"]),
             n("Conv", ["u", "w"], ["d"], pads=[0, 1, 0, 1]), n("Squeeze", ["d", "ax"], ["r"]),
             n("Transpose", ["r"], ["y"], perm=[0, 2, 1])]
@@ -482,6 +496,8 @@ def more_refusals():
         [n("Transpose", ["s"], ["c"], perm=[0, 2, 1]), *before,
          n("Conv", ["p" if before else "c", "w"], ["y"], name="bad", **options)],
         weights + [ints("pads", 0, 0, 2, 0, 0, 2)])
+    pool = lambda op, **options: after_lstm([n("Transpose", ["s"], ["c"], perm=[0, 2, 1]),
+                                             n(op, ["c"], ["y"], name="bad", **options)], [])
     cut = lambda mode: n("Pad", ["c", "pads"], ["p"], mode=mode, name="pad")
     out = {
         "If of computed values": (one("If", then_branch=branch([n("Relu", ["s"], ["a"])], "a"),
@@ -489,6 +505,20 @@ def more_refusals():
                                   "'bad'", "If", "condition ('s')"),
         "DynamicQuantizeLSTM": (one("DynamicQuantizeLSTM", domain="com.microsoft"), "'bad'",
                                 "quantises its activations"),
+        "pool that lengthens": (pool("MaxPool", kernel_shape=[3], pads=[2, 2]), "'bad'", "MaxPool",
+                                "must not have more steps"),
+        "pool with SAME and strides": (pool("AveragePool", kernel_shape=[3], strides=[2], auto_pad="SAME_UPPER"),
+                                       "'bad'", "number of steps"),
+        "pool rounded up": (pool("MaxPool", kernel_shape=[2], strides=[3], ceil_mode=1), "'bad'", "ceil_mode"),
+        "pool rounded up that counts": (pool("AveragePool", kernel_shape=[5], strides=[2], pads=[1, 1], ceil_mode=1,
+                                             count_include_pad=1), "'bad'", "ceil_mode", "counted"),
+        "pool with pads and dilations": (pool("MaxPool", kernel_shape=[3], pads=[1, 1], dilations=[2]), "'bad'",
+                                         "pads and dilations"),
+        "pool of features": (one("MaxPool", kernel_shape=[2]), "'bad'", "MaxPool"),
+        "pool's indices": (after_lstm([n("Transpose", ["s"], ["c"], perm=[0, 2, 1]),
+                                       n("MaxPool", ["c"], ["d", "i"], kernel_shape=[2], name="bad"),
+                                       n("Cast", ["i"], ["f"], to=1), n("Add", ["d", "f"], ["y"])], []),
+                           "'bad'", "indices"),
         "Conv that lengthens": (conv(pads=[2, 1]), "'bad'", "Conv", "must not have more steps"),
         "Conv with SAME and strides over time": (conv(strides=[2], auto_pad="SAME_LOWER"), "'bad'",
                                                  "SAME_LOWER with strides = 2", "number of steps"),
@@ -531,7 +561,7 @@ def more_refusals():
         "batch statistics": (one("BatchNormalization", ("s", "g", "g", "g", "g"), [constant("g", floats(T))],
                                  training_mode=1), "'bad'", "training_mode"),
     }
-    for op in ("AveragePool", "MaxPool", "Loop", "Scan", "LogSoftmax", "Erf", "Exp", "Sin", "QuantizeLinear",
+    for op in ("Loop", "Scan", "LogSoftmax", "Erf", "Exp", "Sin", "QuantizeLinear",
                "TopK",
                "ScatterElements", "NonZero", "ConvTranspose", "Einsum", "CumSum", "ReduceSum"):
         out[op] = (one(op), "'bad'", op, "not supported")

@@ -49,6 +49,7 @@ LAYERS = {
     "temporal_conv": {"words": {0: 1, 1: 2, 2: 4, 5: 1}, "slots": [[3, 3, WIDTH], [3]], "shape": [3]},
     "reverse": {},
     "delay": {"words": {0: 2}},
+    "temporal_pool": {"words": {0: 1, 1: 1, 2: 2, 5: 3}},
 }
 
 BOTH = mf.rnn_words(HIDDEN, direction=2)
@@ -226,6 +227,29 @@ FILES.update({
     "F253-output": layer_file("first", shape=[2 * WIDTH]),
 })
 FILES.update(MASKED)
+
+# Pools over time.
+FILES.update({
+    "good-pool-whole": layer_file("temporal_pool", words={0: 3, 1: 2, 2: 0, 4: 1}),
+    "good-pool-least": layer_file("temporal_pool", words={2: 0, 5: 1 << 24}),
+    "F61-pool-two": layer_file("temporal_pool", inputs=[0, 0]),
+    "F62-pool-one": layer_file("temporal_pool", slots={0: [WIDTH]}),
+    "F64-pool-word-6": layer_file("temporal_pool", words={6: 1}),
+    "F66-pool-once": layer_file("temporal_pool", once=True),
+    "F66-pool-reads-once": layer_file("temporal_pool", before="once", inputs=[1], once=True),
+    "F67-pool-history": layer_file("temporal_pool", words={2: (1 << 24) - 1, 5: 1 << 24}),
+    "F68-pool-too-many-together": layer_file("temporal_pool", before="fewer", inputs=[1],
+                                             words={2: 0, 5: 1 << 24}),
+    "F156-stride-0": layer_file("temporal_pool", words={0: 0}),
+    "F156-dilation-0": layer_file("temporal_pool", words={1: 0}),
+    "F156-dilation-of-padded": layer_file("temporal_pool", words={1: 2}),
+    "F156-kind-3": layer_file("temporal_pool", words={4: 3}),
+    "F156-no-taps": layer_file("temporal_pool", words={5: 0}),
+    "F156-taps-all-ones": layer_file("temporal_pool", words={5: mf.NONE}),
+    "F156-too-much-after": layer_file("temporal_pool", words={3: 1}),
+    "F156-all-ones": layer_file("temporal_pool", words={2: mf.NONE, 3: mf.NONE}),
+    "F256-output": layer_file("temporal_pool", shape=[WIDTH, 1]),
+})
 
 # Convolutions and what goes with them.
 FILES.update({

@@ -202,6 +202,17 @@ def fewer_steps(m):
     m.temporal(m.put("add", [h, deep], [8]), 6, 2, before=0)
 
 
+def pools(m):
+    """Pools over time of each kind, one of which carries a state; two come to the same steps."""
+    def pool(value, *words):
+        return m.put("temporal_pool", [value], [m.widths[value]], words=dict(enumerate(words)))
+
+    h = pool(m.recurrent("lstm", 0, 6), 1, 1, 3, 0, 0, 4)
+    both = [pool(h, 2, 1, 0, 1, 0, 2), m.temporal(h, 5, 3, stride=2), pool(h, 2, 1, 1, 1, 1, 3)]
+    joined = m.put("concat", both, [17], words={0: 0})
+    m.recurrent("gru", pool(joined, 1, 1, 1, 1, 2, 3), 7)
+
+
 def residual(m):
     h = m.recurrent("lstm", 0, 6)
     joined = m.put("add", [h, 0], [6])
@@ -254,7 +265,7 @@ MODELS = {
     "words": (words, 1, 13, None), "every-activation": (every_activation, 6, 9, 8),
     "frame-layers": (frame_layers, 9, 8, 2), "residual": (residual, 6, 11, 2),
     "spectrogram": (spectrogram, 45, 6, 1), "convolutions": (convolutions, 5, 40, 1),
-    "fewer-steps": (fewer_steps, 4, 23, 1), "look-ahead": (look_ahead, 3, 9, 1),
+    "fewer-steps": (fewer_steps, 4, 23, 1), "pools": (pools, 4, 21, 1), "look-ahead": (look_ahead, 3, 9, 1),
     "tiny-numbers": (tiny_numbers, 3, 10, 1e-8), "huge-numbers": (huge_numbers, 2, 10, 1e6),
     "gates": (gates, 3, 9, 2), "masked": (masked, 4, 23, 2), "attention": (attention, 3, 29, 2),
 }
