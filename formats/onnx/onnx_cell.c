@@ -6,6 +6,7 @@
  */
 #include "formats/onnx/onnx_cell.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 /* ---- polynomials --------------------------------------------------------- */
@@ -506,17 +507,39 @@ static bool try_rnn(struct cell_finder *f, uint32_t activation, const bool *retu
     return keep_cell(f, &cell, &sum);
 }
 
+static int compare_names(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* The outputs' names in order, so that a million values can be looked for among a thousand. */
+static const char **sorted_outputs(struct onnx_import *import, size_t *n_out)
+{
+    const Onnx__GraphProto *graph = import->model->graph;
+    const char **names = onnx_alloc(import, graph->n_output + 1, sizeof *names);
+    size_t n = 0;
+    for (size_t i = 0; names && i < graph->n_output; i++)
+        if (graph->output[i]->name)
+            names[n++] = graph->output[i]->name;
+    if (n)
+        qsort(names, n, sizeof *names, compare_names);
+    *n_out = n;
+    return names;
+}
+
 /* Values that outputs of the graph are, maybe rearranged or beside others. */
 static bool *find_returned(const struct cell_finder *f)
 {
     const struct onnx_import *import = f->import;
-    const Onnx__GraphProto *graph = import->model->graph;
     bool *returned = onnx_alloc(f->import, (size_t)import->n_values + 1, sizeof *returned);
-    for (uint32_t v = 0; returned && v < import->n_values; v++)
-        for (size_t i = 0; i < graph->n_output && import->values[v].scope == 0; i++)
-            returned[v] |= graph->output[i]->name &&
-                           strcmp(graph->output[i]->name, import->values[v].name) == 0;
-    for (uint32_t i = import->n_nodes; returned && i-- > 0;) {
+    size_t n_names = 0;
+    const char **names = returned ? sorted_outputs(f->import, &n_names) : NULL;
+    if (!names)
+        return NULL;
+    for (uint32_t v = 0; v < import->n_values; v++)
+        returned[v] = import->values[v].scope == 0 &&
+                      bsearch(&import->values[v].name, names, n_names, sizeof *names, compare_names);
+    for (uint32_t i = import->n_nodes; i-- > 0;) {
         const struct onnx_node *node = &import->nodes[i];
         bool all = onnx_is_op(node, "Concat"), any = false;
         for (uint32_t k = 0; k < node->n_outputs; k++)

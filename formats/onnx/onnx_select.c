@@ -102,6 +102,10 @@ static bool take_step(struct onnx_import *import, struct onnx_frames *frames, ui
         reduce_axis(frames, axis, keep);
         return true;
     }
+    if (import->unrolled && import->frozen_time == 0)
+        return onnx_fail(import, "takes a step of the input, which is declared with any number of steps, in a "
+                         "graph whose loop was unrolled for %u: export it without a dynamic number of steps, "
+                         "lstmrun takes any", import->n_unrolled);
     if (!onnx_leave_loop(import, frames))
         return false;
     if (!last && !is_first_step(import, pace, index))

@@ -284,12 +284,21 @@ def check_given(name, net, states, dynamo):
         return check_model(name, path, run.numpy(), wanted=wanted)
 
 
+def check_dynamic_loop(name, dynamo):
+    """PyTorch unrolls it for the steps that it was given, and declares any number."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "exported.onnx")
+        export_to(LoopNet("GRUCell", 1, False), (torch.randn(B, T, I),), path, dynamo, dynamic=True)
+        check_refused(name, path, "unrolled for 6", "without a dynamic number of steps")
+
+
 def check_loops(score, dynamo, mode):
     for kind, layers, last in (("LSTMCell", 1, False), ("LSTMCell", 2, False), ("LSTMCell", 2, True),
                                ("GRUCell", 1, True), ("GRUCell", 2, False), ("RNNCell", 1, False),
                                ("RNNCell", 3, True)):
         score.case(f"a loop of {layers} {kind} {mode}{' last' if last else ''}", check_loop,
                    LoopNet(kind, layers, last), dynamo, last)
+    score.case(f"a loop with a dynamic number of steps {mode}", check_dynamic_loop, dynamo)
     for backward, kind in enumerate(("LSTMCell", "GRUCell", "RNNCell")):
         states = [torch.randn(B, H) for _ in range(2 if kind == "LSTMCell" else 1)]
         score.case(f"a loop of {kind} from a state {mode}", check_given, GivenLoopNet(kind, backward > 0),
