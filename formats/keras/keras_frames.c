@@ -244,7 +244,8 @@ bool keras_add_pool(struct keras_work *work, const struct keras_layer *layer, co
     spec.params[MODEL_CONV_STRIDE] = conv.stride;
     spec.params[MODEL_CONV_DILATION] = conv.dilation;
     spec.params[MODEL_POOL_TAPS] = conv.kernel;
-    spec.params[MODEL_POOL_KIND] = strncmp(layer->class_name, "Max", 3) == 0 ? MODEL_POOL_MAX : MODEL_POOL_MEAN;
+    spec.params[MODEL_POOL_KIND] =
+        strncmp(layer->class_name, "Max", 3) == 0 ? MODEL_POOL_MAX : MODEL_POOL_MEAN;
     return set_padding(work, layer, &conv, 0, spec.params) && keras_emit(work, layer, &spec, &out->value);
 }
 

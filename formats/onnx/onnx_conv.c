@@ -476,8 +476,8 @@ static bool round_up(struct onnx_import *import, struct conv *conv, bool counts_
     if (!onnx_attribute_int(import, "ceil_mode", 0) || conv->stride == 1)
         return true;
     if ((counts_padding && padding) || conv->dilation > 1 || padding + conv->stride > conv->kernel)
-        return onnx_fail(import, "ceil_mode with a kernel of %u, strides of %u and pads of %u and %u%s, which "
-                         "is not supported", conv->kernel, conv->stride, conv->padding.before,
+        return onnx_fail(import, "ceil_mode with a kernel of %u, strides of %u and pads of %u and %u%s, "
+                         "which is not supported", conv->kernel, conv->stride, conv->padding.before,
                          conv->padding.after, counts_padding ? " that are counted" : "");
     conv->padding.after += conv->stride - 1;
     return true;

@@ -154,11 +154,11 @@ static bool read_pool(const struct torch_work *work, const json_t *entry, const 
     if (json_is_array(json_object_get(entry, "padding")))
         return spec_fail(work->error, "'%s': \"padding\" of a pool is one number", name);
     if (taps == 0 || stride == 0 || dilation == 0)
-        return spec_fail(work->error, "'%s' needs \"taps\"; it, \"stride\" and \"dilation\" must be 1 or more",
-                         name);
+        return spec_fail(work->error, "'%s' needs \"taps\"; it, \"stride\" and \"dilation\" must be 1 or "
+                         "more", name);
     if (padding > (taps - 1) / 2 || (padding && dilation > 1))
-        return spec_fail(work->error, "'%s': a \"padding\" of %u on both sides; over the steps of a run a pool "
-                         "of %u taps can have %u%s", name, padding, taps, dilation > 1 ? 0 : (taps - 1) / 2,
+        return spec_fail(work->error, "'%s': a \"padding\" of %u on both sides; over the steps of a run a "
+                         "pool of %u taps can have %u%s", name, padding, taps, dilation > 1 ? 0 : (taps - 1) / 2,
                          dilation > 1 ? " with a dilation" : "");
     room = taps - 1 - 2 * padding;
     if (ceil && stride > 1 && (stride - 1 > room || counts || dilation > 1))

@@ -36,7 +36,7 @@ class Net(nn.Module):
     """A stack and what comes behind it, in the order of definition."""
     def __init__(self, conv, beside, rnn, norm, batch_norm, head):
         super().__init__()
-        self.conv, self.beside = conv, beside
+        self.conv, self.beside, self.pool = conv, beside, nn.Identity()
         self.rnn = rnn
         self.norm, self.batch_norm, self.head = norm, batch_norm, head
 
@@ -45,6 +45,7 @@ class Net(nn.Module):
         y = self.conv(x)
         if self.beside is not None:
             y = torch.cat([y, self.beside(x)], 1)
+        y = self.pool(y)
         y = self.rnn(y.transpose(1, 2))[0]
         y = self.norm(y)
         y = self.batch_norm(y.transpose(1, 2)).transpose(1, 2)
@@ -75,6 +76,7 @@ class Case:
         self.steps = rng.choice([1, 2, 9, 30])
         self.conv = self.make_conv(rng) if rng.random() < 0.3 else None
         self.beside = self.make_beside(rng) if self.conv and rng.random() < 0.5 else None
+        self.pool = self.make_pool(rng) if rng.random() < 0.3 else None
 
     def stack_size(self):
         return (1 + self.options["bidirectional"]) * (self.options.get("proj_size") or self.hidden)
@@ -96,6 +98,24 @@ class Case:
         return dict(self.conv, out_channels=rng.randint(1, 5), groups=1, kernel_size=self.conv["kernel_size"] + 2,
                     padding=self.conv["padding"] + self.conv["dilation"])
 
+    def make_pool(self, rng):
+        """(class, arguments) of what pools the steps; only a spec can tell where it stands."""
+        if self.form.endswith("module") or self.form in ("script", "trace"):
+            return None
+        taps = rng.randint(1, 5)
+        padding, stride = rng.randint(0, (taps - 1) // 2), rng.randint(1, 4)
+        found = dict(kernel_size=taps, stride=stride, padding=padding)
+        if rng.random() < 0.5:
+            found["ceil_mode"] = stride <= taps - 2 * padding and rng.random() < 0.5
+            found["dilation"] = rng.randint(1, 2) if not padding and not found["ceil_mode"] else 1
+            self.steps += found["dilation"] * (taps - 1) * (self.conv["stride"] if self.conv else 1)
+            return nn.MaxPool1d, found
+        found["count_include_pad"] = rng.random() < 0.5
+        found["ceil_mode"] = stride <= taps - 2 * padding and rng.random() < 0.5 and not (
+            padding and found["count_include_pad"])
+        self.steps += (taps - 1) * (self.conv["stride"] if self.conv else 1)
+        return nn.AvgPool1d, found
+
     def make_head(self, rng):
         """[(sizes of a Linear, its activation)]"""
         known = ["ReLU", "Tanh", "Sigmoid", "Softsign", "Hardsigmoid", None]
@@ -108,7 +128,7 @@ class Case:
         return "%s, %s %s, nn.%s(%d, %d, %s), norm %s, batch_norm %s, head %s, conv %s, beside %s, %d steps" % (
             self.form, self.type, self.stored, self.kind, self.width, self.hidden,
             ", ".join("%s=%s" % pair for pair in self.options.items()), self.norm, self.batch_norm, self.head,
-            self.conv, self.beside, self.steps)
+            self.conv, (self.beside, self.pool), self.steps)
 
     def activation(self, name, number):
         return {"LeakyReLU": nn.LeakyReLU, "ELU": nn.ELU}[name](number) if name in ("LeakyReLU", "ELU") else \
@@ -129,6 +149,8 @@ class Case:
             head.append(nn.Dropout(0.1))
             size = n
         net = Net(conv, beside, rnn, norm, batch_norm, nn.Sequential(*head))
+        if self.pool:
+            net.pool = self.pool[0](**self.pool[1])
         for name, tensor in [*net.named_parameters(), *net.named_buffers()]:
             if name.startswith(("norm", "batch_norm")) and tensor.is_floating_point():
                 tensor.data.uniform_(0.5, 1.5)
@@ -153,6 +175,11 @@ class Case:
         if self.beside:
             layers += [{"module": "beside", "inputs": ["input"]},
                        {"type": "concat", "inputs": ["conv", "beside"]}]
+        if self.pool:
+            kind, found = self.pool
+            names = {"kernel_size": "taps", "ceil_mode": "ceil", "count_include_pad": "count_padding"}
+            layers.append({"type": "max_pool" if kind is nn.MaxPool1d else "mean_pool",
+                           **{names.get(key, key): value for key, value in found.items()}})
         layers.append({"module": "rnn"})
         hints.update(self.conv_hints())
         layers += [{"module": "norm"}] if self.norm else []
