@@ -99,9 +99,9 @@ typedef struct lstm_model_info {
     uint64_t weight_bytes;  /* as stored in the file */
     uint64_t flops_per_step; /* multiplications and additions of one step */
     size_t state_floats;    /* numbers a stream carries */
-    size_t least_steps;     /* a run of fewer is refused: 1, or more with convolutions over time */
+    size_t least_steps;     /* a run of fewer is refused: 1, or more with convolutions or pools */
     size_t output_after;    /* the first frame of output takes so many steps of a run … */
-    size_t output_every;    /* … and each other one so many more: 1 and 1, but for such convolutions */
+    size_t output_every;    /* … and each other one so many more: 1 and 1, but for such layers */
 } lstm_model_info;
 
 typedef struct lstm_layer_info {
@@ -156,7 +156,7 @@ LSTMRUN_API void lstm_model_get_reference(const lstm_model *model, size_t *steps
                                           const float **input_out, const float **output_out);
 
 /* Frames of output that a run of `steps` steps writes: 1 if info->output_once, else `steps`, unless
- * convolutions over time make fewer of them. 0: fewer than info->least_steps. */
+ * convolutions or pools over time make fewer of them. 0: fewer than info->least_steps. */
 LSTMRUN_API size_t lstm_model_get_output_steps(const lstm_model *model, size_t steps);
 
 /* Check `frames`, [steps][input size]: NaN or infinity anywhere, and for a model

@@ -8,7 +8,7 @@
 
 #include "runtime/exec.h"
 
-/* Steps of the first position to the last: set by the checks. `rule` is the words'. */
+/* Stride and dilation are 1 or more. */
 lstm_status check_window_words(const struct layer *layer, lstm_error *error);
 
 /* Over time: what follows for the numbers of steps, and for the history if the layer looks back only and
