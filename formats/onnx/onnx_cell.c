@@ -243,17 +243,17 @@ static bool keep_cell(struct cell_finder *f, const struct onnx_cell *made, const
 }
 
 /* All sums have x, and all or none the state; *folded: none, but constants instead. */
-static bool has_both(const struct cell_sum *sums, uint32_t n, uint32_t n_with_state, bool *folded)
+static bool has_both(const struct cell_sum *sums, uint32_t n, bool *folded)
 {
-    uint32_t n_x = 0, n_state = 0, n_bias = 0;
+    uint32_t n_state = 0, n_bias = 0;
     for (uint32_t s = 0; s < n; s++) {
-        bool needs_x = s < 3 || n_with_state == n;
-        n_x += !needs_x || cell_has_kind(&sums[s], TERM_INPUT);
+        if (!cell_has_kind(&sums[s], TERM_INPUT))
+            return false;
         n_state += cell_has_kind(&sums[s], TERM_STATE);
         n_bias += cell_has_kind(&sums[s], TERM_BIAS);
     }
     *folded = n_state == 0;
-    return n_x == n && (n_state == n_with_state || (n_state == 0 && n_bias == n));
+    return n_state == n || (n_state == 0 && n_bias == n);
 }
 
 /* ---- LSTM ---------------------------------------------------------------- */
@@ -332,7 +332,7 @@ static bool try_lstm(struct cell_finder *f)
     for (uint32_t i = 0; i < 4; i++)
         if (!cell_sort_terms(f, cell.state, cell.state, &sums[i]))
             return true;
-    if (!has_both(sums, 4, 4, &cell.may_be_other) || (cell.may_be_other && !is_constant(f, m.c_before)))
+    if (!has_both(sums, 4, &cell.may_be_other) || (cell.may_be_other && !is_constant(f, m.c_before)))
         return true;
     cell.c_before = m.c_before;
     cell.c_after = m.c_after;
@@ -407,7 +407,6 @@ static bool gru_sums(const struct cell_finder *f, const struct mixture *mix, boo
 
 static bool has_gru_terms(const struct cell_sum *sums, struct onnx_cell *cell)
 {
-    bool folded;
     uint32_t n_state = 0;
     for (uint32_t i = 0; i < cell->n_sums; i++) {
         bool inner = i == 3, outer = i == 2 && cell->reset_after;
@@ -418,9 +417,8 @@ static bool has_gru_terms(const struct cell_sum *sums, struct onnx_cell *cell)
             return false;
         n_state += state;
     }
-    folded = n_state == 0;
-    cell->may_be_other = folded;
-    return folded || n_state == 3;
+    cell->may_be_other = n_state == 0;
+    return n_state == 0 || n_state == 3;
 }
 
 /* h' = n + z ⊗ (h - n), or with 1 - z for z. */
@@ -500,7 +498,7 @@ static bool try_rnn(struct cell_finder *f, uint32_t activation, const bool *retu
     if (taken || !cell_sum_of(f, f->anchor->inputs[0], 1, &sum) || sum.gate != ONNX_ABSENT)
         return true;
     cell.state = rnn_state(f, &sum);
-    if (!cell_sort_terms(f, cell.state, cell.state, &sum) || !has_both(&sum, 1, 1, &folded))
+    if (!cell_sort_terms(f, cell.state, cell.state, &sum) || !has_both(&sum, 1, &folded))
         return true;
     cell.may_be_other = folded || is_constant(f, cell.state) ||
                         (is_graph_input(f, cell_root(f, cell.state)) && !returned[cell.h_after]);
