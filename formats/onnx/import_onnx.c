@@ -327,8 +327,8 @@ static bool import_model(struct onnx_import *import, json_t *spec, struct model_
                            graph->n_output,
                            MAX_OUTPUTS);
     if (!read_opset(import) || !read_spec(import, spec, &output) || !onnx_resolve(import) ||
-        !fix_inputs(import, spec) || !onnx_find_cells(import) || !onnx_find_roles(import, output) ||
-        !onnx_understand(import))
+        !fix_inputs(import, spec) || !onnx_find_zeros(import) || !onnx_find_cells(import) ||
+        !onnx_find_roles(import, output) || !onnx_understand(import))
         return false;
     import->node = NULL;
     last = import->values[import->output].as.frames.value;

@@ -109,7 +109,8 @@ enum purpose {
     FOR_DATA = 1, FOR_STATE = 2, FOR_LENGTHS = 4, FOR_WEIGHTS = 8, FOR_SHAPE = 16, FOR_CONDITION = 32
 };
 
-static unsigned purpose_of(const struct onnx_node *node, uint32_t input, unsigned purposes)
+static unsigned purpose_of(const struct onnx_import *import, const struct onnx_node *node, uint32_t input,
+                           unsigned purposes)
 {
     static const unsigned recurrent[] = {FOR_DATA, FOR_WEIGHTS, FOR_WEIGHTS, FOR_WEIGHTS,
                                          FOR_LENGTHS, FOR_STATE, FOR_STATE, FOR_WEIGHTS};
@@ -118,6 +119,8 @@ static unsigned purpose_of(const struct onnx_node *node, uint32_t input, unsigne
         return FOR_SHAPE;
     if (node->kind == NODE_CELL)
         return of_cell[onnx_cell_uses(node, input)];
+    if (node->kind == NODE_LOOP && onnx_is_loop_state(import, node, input))
+        return FOR_STATE;
     return !onnx_is_recurrent(node) ? purposes : input < 8 ? recurrent[input] : FOR_WEIGHTS;
 }
 
@@ -157,11 +160,13 @@ static unsigned *trace_purposes(struct onnx_import *import)
             if (node->outputs[k] != ONNX_ABSENT)
                 of_outputs |= purposes[node->outputs[k]];
         node->live |= of_outputs != 0;
+        if (node->kind == NODE_LOOP_END && node->live)
+            import->nodes[node->decides].live = true;
         if (node->kind == NODE_JOIN && node->live)
             trace_join(import, node, purposes);
         else if (node->kind != NODE_IF)
             for (uint32_t k = 0; node->live && k < node->n_inputs; k++)
-                trace_input(import, node->inputs[k], purpose_of(node, k, of_outputs), purposes);
+                trace_input(import, node->inputs[k], purpose_of(import, node, k, of_outputs), purposes);
     }
     return purposes;
 }
@@ -209,7 +214,8 @@ static void note_unused_nodes(struct onnx_import *import)
     uint32_t n = 0;
     for (uint32_t i = 0; i < import->n_nodes; i++) {
         const struct onnx_node *node = &import->nodes[i];
-        if (node->live || node->of_cell || node->kind == NODE_IF)
+        if (node->live || node->of_cell || node->kind == NODE_IF ||
+            (node->guard >= 0 && import->nodes[node->guard].kind == NODE_LOOP))
             continue;
         if (n++ < 4 && used < sizeof names)
             used += (size_t)snprintf(names + used, sizeof names - used, "%s'%.30s' (%.20s)",

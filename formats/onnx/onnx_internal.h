@@ -85,6 +85,10 @@ struct onnx_frames {
     uint32_t value;
     bool once;   /* one frame a run */
     bool is_int; /* whole numbers: tokens */
+    /* Truths, 1 where a step counts (`inverted`: where it does not): the output of a mask layer, or
+     * before there is one, whether each of the numbers differs from `number`. is_int is set too. */
+    bool is_mask, inverted, of_numbers;
+    float number;
     bool is_step; /* one step of the value, number `step`: where a loop was unrolled */
     uint32_t step;
     bool backward;   /* the steps in the opposite order */
@@ -136,7 +140,7 @@ struct onnx_statistic {
     float epsilon;
 };
 
-enum onnx_kind { ONNX_UNKNOWN, ONNX_CONST, ONNX_FRAMES, ONNX_OPAQUE, ONNX_STATISTIC };
+enum onnx_kind { ONNX_UNKNOWN, ONNX_CONST, ONNX_FRAMES, ONNX_OPAQUE, ONNX_STATISTIC, ONNX_TERM };
 
 struct onnx_value {
     const char *name;
@@ -156,12 +160,18 @@ struct onnx_value {
         struct onnx_frames frames;
         struct onnx_opaque opaque;
         struct onnx_statistic statistic;
+        const struct onnx_term *term; /* in the body of a Loop: onnx_loop.h */
     } as;
 };
 
 /* An If with its branches lies in the list of nodes as: the If, which decides; the nodes of both
- * branches, guarded by it; its join, which hands on the outputs of the branch taken. */
-enum onnx_node_kind { NODE_PLAIN, NODE_IF, NODE_JOIN, NODE_CELL };
+ * branches, guarded by it; its join, which hands on the outputs of the branch taken. A Loop lies in it
+ * as: its beginning, which has the body's inputs as outputs; the nodes of the body, guarded by it; its
+ * end, which has the body's outputs as inputs behind the number of rounds. */
+enum onnx_node_kind {
+    NODE_PLAIN, NODE_IF, NODE_JOIN, NODE_CELL, NODE_LOOP, NODE_LOOP_END,
+    NODE_ZEROS, /* zeros for loops alone: their shape, which may follow from computed values, is not asked */
+};
 
 struct onnx_node {
     const Onnx__NodeProto *proto;
@@ -170,13 +180,13 @@ struct onnx_node {
     uint32_t n_inputs, n_outputs;
     int32_t *inputs; /* values, or ONNX_ABSENT; of a join: outputs of then, of else, the condition */
     int32_t *outputs;
-    int32_t guard;   /* the NODE_IF in whose branch it is, or -1 */
+    int32_t guard;   /* the NODE_IF or NODE_LOOP in whose branch it is, or -1 */
     bool branch;     /* of a guarded one: it is in `then` */
     bool taken;      /* of a NODE_IF: the branch that is run */
     bool live;       /* the model's output depends on it */
     bool of_cell;    /* part of a cell that has been recognised */
     bool active;     /* its branch is taken; known when the walk reaches it */
-    int32_t decides; /* of a join: its NODE_IF */
+    int32_t decides; /* of a join: its NODE_IF; of a loop's beginning and end: the other one */
     struct onnx_cell *cell; /* of a NODE_CELL */
 };
 
@@ -232,6 +242,7 @@ struct onnx_import {
     bool has_states;              /* the graph has inputs for recurrent states */
     bool unrolled;                /* it has cells that continue other cells */
     uint32_t n_unrolled;          /* so many at most in a row */
+    bool has_loops;
     int64_t frozen_time, frozen_batch; /* sizes that the exporter wrote down; 0: none */
     struct pace paces[ONNX_MAX_PACES]; /* the numbers of steps that values have; 0 is the input's own */
     uint32_t n_paces;
@@ -422,7 +433,7 @@ bool onnx_leave_loop(struct onnx_import *import, struct onnx_frames *frames);
 /* False with a message if they are at different paces. */
 bool onnx_keep_step(struct onnx_import *import, const struct onnx_frames *a, const struct onnx_frames *b);
 onnx_handler onnx_lay_slice, onnx_lay_gather, onnx_lay_split, onnx_lay_concat, onnx_lay_reduce,
-    onnx_lay_global_pool, onnx_lay_steps_apart, onnx_lay_step_of;
+    onnx_lay_global_pool, onnx_lay_steps_apart, onnx_lay_step_of, onnx_lay_reverse_sequence;
 /* onnx_math.c */
 onnx_handler onnx_lay_gemm, onnx_lay_matmul, onnx_lay_binary, onnx_lay_activation, onnx_lay_softmax,
     onnx_lay_batch_norm, onnx_lay_neg, onnx_lay_hard_swish;
@@ -466,6 +477,27 @@ bool onnx_find_cells(struct onnx_import *import);
 /* What a NODE_CELL does with an input. */
 enum onnx_cell_use onnx_cell_uses(const struct onnx_node *node, uint32_t input);
 onnx_handler onnx_lay_cell;
+
+/* ---- onnx_loop.c, onnx_term.c -------------------------------------------- */
+
+onnx_handler onnx_enter_loop, onnx_leave_body;
+/* The current node reads a term of a loop's body. */
+onnx_handler onnx_lay_term;
+/* The current node makes a number of a run-time size, or compares such numbers, for a loop's condition. */
+bool onnx_lay_limit(struct onnx_import *import, bool *taken_out);
+/* Nodes that make zeros for loops alone become NODE_ZEROS. */
+bool onnx_find_zeros(struct onnx_import *import);
+onnx_handler onnx_give_zeros;
+/* Input `input` of a loop's beginning is the first of values that change from round to round. */
+bool onnx_is_loop_state(const struct onnx_import *import, const struct onnx_node *begins, uint32_t input);
+
+/* ---- onnx_mask.c ---------------------------------------------------------- */
+
+/* The current node computes with a mask, or makes one. */
+bool onnx_lay_mask(struct onnx_import *import, bool *taken_out);
+/* The current node is a part of the arithmetic that lets tokens count from the end. */
+bool onnx_lay_wrap(struct onnx_import *import, bool *taken_out);
+onnx_handler onnx_lay_sum; /* of anything else than a mask */
 
 /* ---- onnx_tidy.c --------------------------------------------------------- */
 

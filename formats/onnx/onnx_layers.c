@@ -72,6 +72,8 @@ static const struct operator_row rows[] = {
      FIRST_RUNS | ANY_ORDER},
 
     {"ReduceMean", "axes:I keepdims:i noop_with_empty_axes:i", NULL, onnx_lay_reduce, FIRST_RUNS},
+    {"ReduceSum", "axes:I keepdims:i noop_with_empty_axes:i", NULL, onnx_lay_sum, FIRST_RUNS},
+    {"ReverseSequence", "batch_axis:i time_axis:i", NULL, onnx_lay_reverse_sequence, FIRST_RUNS},
     {"ReduceMax", "axes:I keepdims:i noop_with_empty_axes:i", NULL, onnx_lay_reduce, FIRST_RUNS},
     {"GlobalAveragePool", "", NULL, onnx_lay_global_pool, FIRST_RUNS},
     {"GlobalMaxPool", "", NULL, onnx_lay_global_pool, FIRST_RUNS},
@@ -231,7 +233,7 @@ static const char *role_text(enum onnx_role role)
 }
 
 struct inputs {
-    uint32_t n_frames, n_statistics;
+    uint32_t n_frames, n_statistics, n_terms;
     const struct onnx_value *opaque;
 };
 
@@ -258,6 +260,8 @@ static bool look_at_inputs(struct onnx_import *import, const struct operator_row
                 return false;
         } else if (value->kind == ONNX_STATISTIC) {
             out->n_statistics++;
+        } else if (value->kind == ONNX_TERM) {
+            out->n_terms++;
         } else if (value->kind == ONNX_OPAQUE) {
             out->opaque = value;
         } else if (value->kind == ONNX_UNKNOWN && !recurrent) {
@@ -398,12 +402,22 @@ static bool handle_plain(struct onnx_import *import)
         return false;
     if (!(row->flags & NO_INPUT) && !onnx_input(import, 0))
         return onnx_fail(import, "has no first input");
+    if (inputs.n_terms) {
+        bool taken;
+        if (!onnx_lay_wrap(import, &taken))
+            return false;
+        return taken || onnx_lay_term(import);
+    }
     if (row->layer == onnx_lay_rnn)
         return onnx_lay_rnn(import);
     if (inputs.opaque)
         return pass_on(import, row, inputs.opaque);
     if (inputs.n_frames + inputs.n_statistics > 0) {
         bool taken;
+        if (!onnx_lay_mask(import, &taken))
+            return false;
+        if (taken)
+            return true;
         if (!onnx_lay_statistic(import, &taken))
             return false;
         if (taken)
@@ -412,6 +426,13 @@ static bool handle_plain(struct onnx_import *import)
     if (inputs.n_statistics)
         return onnx_fail(import, "takes part in a mean or variance over features that is no layer "
                          "normalisation, which is not supported");
+    if (inputs.n_frames == 0) {
+        bool taken;
+        if (!onnx_lay_limit(import, &taken))
+            return false;
+        if (taken)
+            return true;
+    }
     if (inputs.n_frames == 0 || row->flags & KNOWS_SHAPE)
         return row->fold ? row->fold(import)
                          : onnx_fail(import, "is not supported on constants only");
@@ -430,6 +451,9 @@ bool onnx_handle(struct onnx_import *import)
     case NODE_IF: return decide(import);
     case NODE_JOIN: return join(import);
     case NODE_CELL: return onnx_lay_cell(import);
+    case NODE_ZEROS: return onnx_give_zeros(import);
+    case NODE_LOOP: return onnx_enter_loop(import);
+    case NODE_LOOP_END: return onnx_leave_body(import);
     default: return handle_plain(import);
     }
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Names of an ONNX graph to values and nodes. The branches of an If are laid out in the one list
- * of nodes, each guarded by its If; what they name is looked for from the inside out.
+ * Names of an ONNX graph to values and nodes. The branches of an If and the body of a Loop are laid out
+ * in the one list of nodes, each guarded by its node; what they name is looked for from the inside out.
  */
 #include "formats/onnx/onnx_internal.h"
 
@@ -10,12 +10,12 @@
 
 /* ---- graphs inside graphs ------------------------------------------------ */
 
-/* A graph with the branches of its Ifs, in the order of its nodes: then, else, then, else … */
+/* A graph with the branches of its Ifs and the bodies of its Loops, in the order of its nodes. */
 struct part {
     const Onnx__GraphProto *graph;
     uint32_t scope;
     struct part *branches;
-    uint32_t n_ifs;
+    uint32_t n_branches;
 };
 
 struct counts {
@@ -23,10 +23,16 @@ struct counts {
     uint32_t scopes;
 };
 
-static bool is_if(const Onnx__NodeProto *proto)
+static bool is_op(const Onnx__NodeProto *proto, const char *op)
 {
-    return proto->op_type && strcmp(proto->op_type, "If") == 0 &&
+    return proto->op_type && strcmp(proto->op_type, op) == 0 &&
            (!proto->domain || !*proto->domain || strcmp(proto->domain, "ai.onnx") == 0);
+}
+
+/* How many graphs a node has inside that are laid out; each such node needs a second one after them. */
+static uint32_t n_inside(const Onnx__NodeProto *proto)
+{
+    return is_op(proto, "If") ? 2 : is_op(proto, "Loop") ? 1 : 0;
 }
 
 static const char *name_of(const Onnx__NodeProto *proto)
@@ -43,7 +49,7 @@ static const Onnx__GraphProto *unpack_branch(struct onnx_import *import, const O
         if (proto->attribute[i]->name && strcmp(proto->attribute[i]->name, which) == 0)
             a = proto->attribute[i];
     if (!a || !a->has_g) {
-        import_fail(import->error, "node '%.80s' (If): has no %s", name_of(proto), which);
+        import_fail(import->error, "node '%.80s' (%s): has no %s", name_of(proto), proto->op_type, which);
         return NULL;
     }
     kept = onnx_alloc(import, 1, sizeof *kept);
@@ -51,8 +57,8 @@ static const Onnx__GraphProto *unpack_branch(struct onnx_import *import, const O
         return NULL;
     kept->graph = onnx__graph_proto__unpack(import->allocator, a->g.len, a->g.data);
     if (!kept->graph) {
-        import_fail(import->error, "node '%.80s' (If): its %s is damaged, or memory ran out", name_of(proto),
-                    which);
+        import_fail(import->error, "node '%.80s' (%s): its %s is damaged, or memory ran out",
+                    name_of(proto), proto->op_type, which);
         return NULL;
     }
     kept->next = import->subgraphs;
@@ -62,26 +68,27 @@ static const Onnx__GraphProto *unpack_branch(struct onnx_import *import, const O
 
 static bool open_part(struct onnx_import *import, struct part *part, uint32_t depth, struct counts *counts)
 {
-    static const char *const names[] = {"then_branch", "else_branch"};
+    static const char *const names[3][2] = {{NULL}, {"body"}, {"then_branch", "else_branch"}};
     const Onnx__GraphProto *graph = part->graph;
     uint32_t n = 0;
     if (graph->n_sparse_initializer)
         return import_fail(import->error, "the graph has sparse initialisers, which are not supported");
     if (depth > ONNX_MAX_DEPTH)
-        return import_fail(import->error, "the graph has Ifs inside Ifs more than %d deep", ONNX_MAX_DEPTH);
+        return import_fail(import->error, "the graph has Ifs and Loops inside one another more than %d deep", ONNX_MAX_DEPTH);
     part->scope = counts->scopes++;
     counts->values += graph->n_input + graph->n_initializer;
     counts->nodes += graph->n_node;
     for (size_t i = 0; i < graph->n_node; i++) {
         counts->values += graph->node[i]->n_output;
-        part->n_ifs += is_if(graph->node[i]);
+        part->n_branches += n_inside(graph->node[i]);
+        counts->nodes += n_inside(graph->node[i]) > 0;
     }
-    counts->nodes += part->n_ifs;
-    part->branches = onnx_alloc(import, 2 * (size_t)part->n_ifs + 1, sizeof *part->branches);
+    part->branches = onnx_alloc(import, (size_t)part->n_branches + 1, sizeof *part->branches);
     for (size_t i = 0; part->branches && i < graph->n_node; i++) {
-        for (uint32_t k = 0; is_if(graph->node[i]) && k < 2; k++) {
+        uint32_t inside = n_inside(graph->node[i]);
+        for (uint32_t k = 0; k < inside; k++) {
             struct part *branch = &part->branches[n++];
-            branch->graph = unpack_branch(import, graph->node[i], names[k]);
+            branch->graph = unpack_branch(import, graph->node[i], names[inside][k]);
             if (!branch->graph || !open_part(import, branch, depth + 1, counts))
                 return false;
         }
@@ -230,6 +237,37 @@ static bool add_if(struct onnx_import *import, const Onnx__NodeProto *proto, con
     return make_inputs(import, node, 2 * proto->n_output + 1) && add_outputs(import, node, at->scope);
 }
 
+/* The inputs of a Loop's body are outputs of its first node; its second one has the results: number of
+ * rounds, condition, what is carried on, what is collected, and again what was carried in. */
+static bool add_loop(struct onnx_import *import, const Onnx__NodeProto *proto, const struct part *body,
+                     const struct place *at)
+{
+    const Onnx__GraphProto *graph = body->graph;
+    uint32_t begins = import->n_nodes;
+    struct onnx_node *node = new_node(import, proto, NODE_LOOP, at);
+    if (proto->n_input < 2 || graph->n_input != proto->n_input || graph->n_output + 1 < graph->n_input ||
+        graph->n_output != proto->n_output + 1)
+        return import_fail(import->error, "node '%.80s' (Loop): has %zu inputs and %zu outputs, its body %zu "
+                           "and %zu", node->name, proto->n_input, proto->n_output, graph->n_input,
+                           graph->n_output);
+    node->taken = true;
+    node->n_outputs = (uint32_t)graph->n_input;
+    node->outputs = onnx_alloc(import, (size_t)node->n_outputs + 1, sizeof *node->outputs);
+    if (!node->outputs || !make_inputs(import, node, proto->n_input))
+        return false;
+    for (uint32_t i = 0; i < node->n_outputs; i++) {
+        node->outputs[i] = (int32_t)import->n_values;
+        new_value(import, graph->input[i]->name, body->scope)->producer = begins;
+        import->values[import->n_values - 1].slot = i;
+    }
+    if (!add_nodes(import, body, (int32_t)begins, true))
+        return false;
+    node = new_node(import, proto, NODE_LOOP_END, at);
+    node->decides = (int32_t)begins;
+    import->nodes[begins].decides = (int32_t)(node - import->nodes);
+    return make_inputs(import, node, 1 + graph->n_output) && add_outputs(import, node, at->scope);
+}
+
 static bool add_nodes(struct onnx_import *import, const struct part *part, int32_t guard, bool branch)
 {
     const struct place at = {part->scope, guard, branch};
@@ -237,10 +275,11 @@ static bool add_nodes(struct onnx_import *import, const struct part *part, int32
     for (size_t i = 0; i < part->graph->n_node; i++) {
         const Onnx__NodeProto *proto = part->graph->node[i];
         struct onnx_node *node;
-        if (is_if(proto)) {
-            if (!add_if(import, proto, branches, &at))
+        uint32_t inside = n_inside(proto);
+        if (inside) {
+            if (!(inside == 2 ? add_if : add_loop)(import, proto, branches, &at))
                 return false;
-            branches += 2;
+            branches += inside;
             continue;
         }
         node = new_node(import, proto, NODE_PLAIN, &at);
@@ -253,7 +292,7 @@ static bool add_nodes(struct onnx_import *import, const struct part *part, int32
 /* The values of a branch that its initialisers give; those of the outermost graph are there. */
 static void add_inner_initializers(struct onnx_import *import, const struct part *part)
 {
-    for (uint32_t i = 0; i < 2 * part->n_ifs; i++) {
+    for (uint32_t i = 0; i < part->n_branches; i++) {
         add_initializers(import, &part->branches[i]);
         add_inner_initializers(import, &part->branches[i]);
     }
@@ -313,16 +352,40 @@ static bool resolve_if(struct resolving *r, const struct part *branches, const O
     return true;
 }
 
+static bool resolve_loop(struct resolving *r, const struct part *body, const Onnx__NodeProto *proto,
+                         uint32_t scope)
+{
+    struct onnx_node *begins = &r->import->nodes[r->index], *end;
+    const Onnx__GraphProto *graph = body->graph;
+    r->import->node = begins;
+    for (uint32_t k = 0; k < proto->n_input; k++)
+        if (!find_input(r, proto->input[k], scope, &begins->inputs[k]))
+            return false;
+    r->index++;
+    if (!resolve_part(r, body))
+        return false;
+    r->import->node = end = &r->import->nodes[r->index];
+    end->inputs[0] = begins->inputs[0];
+    for (uint32_t k = 0; k < graph->n_output; k++)
+        if (!find_input(r, graph->output[k]->name ? graph->output[k]->name : "", body->scope,
+                        &end->inputs[1 + k]))
+            return false;
+    begins->inputs[0] = ONNX_ABSENT;
+    r->import->has_loops = true;
+    return true;
+}
+
 static bool resolve_part(struct resolving *r, const struct part *part)
 {
     const struct part *branches = part->branches;
     for (size_t i = 0; i < part->graph->n_node; i++, r->index++) {
         const Onnx__NodeProto *proto = part->graph->node[i];
         struct onnx_node *node = &r->import->nodes[r->index];
-        if (is_if(proto)) {
-            if (!resolve_if(r, branches, proto, part->scope))
+        uint32_t inside = n_inside(proto);
+        if (inside) {
+            if (!(inside == 2 ? resolve_if : resolve_loop)(r, branches, proto, part->scope))
                 return false;
-            branches += 2;
+            branches += inside;
             continue;
         }
         r->import->node = node;
@@ -336,7 +399,7 @@ static bool resolve_part(struct resolving *r, const struct part *part)
 
 static void note_parents(const struct part *part, uint32_t *parents)
 {
-    for (uint32_t i = 0; i < 2 * part->n_ifs; i++) {
+    for (uint32_t i = 0; i < part->n_branches; i++) {
         parents[part->branches[i].scope] = part->scope;
         note_parents(&part->branches[i], parents);
     }

@@ -549,3 +549,34 @@ bool onnx_lay_global_pool(struct onnx_import *import)
     onnx_set_frames(onnx_output(import, 0), &out);
     return true;
 }
+
+/* ---- reversal ------------------------------------------------------------ */
+
+/* The steps backward, all of them: what tf2onnx writes for go_backwards. */
+bool onnx_lay_reverse_sequence(struct onnx_import *import)
+{
+    struct onnx_frames out = onnx_input(import, 0)->as.frames;
+    const struct onnx_value *lengths = onnx_input(import, 1);
+    const struct onnx_const *c = lengths && lengths->kind == ONNX_CONST ? &lengths->as.constant : NULL;
+    int64_t time = onnx_attribute_int(import, "time_axis", 0), frozen;
+    int64_t batch = onnx_attribute_int(import, "batch_axis", 1);
+    struct onnx_layer *layer;
+    if (time < 0 || time >= out.n_axes || batch < 0 || batch >= out.n_axes ||
+        out.axes[time].kind != AXIS_TIME || out.axes[batch].kind != AXIS_BATCH || out.once)
+        return onnx_fail(import, "reverses something else than the steps of the sequence, which is not "
+                         "supported");
+    frozen = onnx_frozen_time(import, out.axes[time].pace);
+    for (size_t i = 0; c && i < c->count; i++)
+        if (!c->is_int || (!onnx_same(c->ints[i], onnx_axis_size(out.axes[time])) &&
+                           !(frozen && onnx_same(c->ints[i], onnx_plain(frozen)))))
+            c = NULL;
+    if (!c)
+        return onnx_fail(import, "its lengths ('%s') are not known to be the whole sequence",
+                         lengths ? lengths->name : "");
+    layer = onnx_layer_on(import, MODEL_REVERSE, out.value);
+    if (!layer)
+        return false;
+    out.value = onnx_layer_add(import, layer);
+    onnx_set_frames(onnx_output(import, 0), &out);
+    return out.value != MODEL_NONE;
+}

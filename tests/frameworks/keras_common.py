@@ -11,13 +11,13 @@ os.environ.setdefault("KERAS_BACKEND", "torch")
 try:
     import h5py
     import numpy as np
-    import keras
+    sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+    from which_keras import IS_KERAS_2, keras, number
 except ImportError as missing:
     print("skipped: %s (pip install keras torch numpy h5py)" % missing)
     sys.exit(77)
 
 logging.getLogger("absl").setLevel(logging.ERROR)  # .h5 is an old format: yes
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import lstmrun  # noqa: E402
 from keras_convert import Refused, convert  # noqa: E402,F401
 
@@ -125,12 +125,13 @@ def run_file(model, kind, x):
 
 
 def predict(model, x):
-    return keras.ops.convert_to_numpy(model(x, training=False))
+    return number(model(x, training=False))
 
 
-@keras.saving.register_keras_serializable("tests")
-def old_hard_sigmoid(x):
-    return keras.ops.clip(0.2 * x + 0.5, 0, 1)
+if not IS_KERAS_2:
+    @keras.saving.register_keras_serializable("tests")
+    def old_hard_sigmoid(x):
+        return keras.ops.clip(0.2 * x + 0.5, 0, 1)
 
 
 def copy_of(model, dtype, old=False):

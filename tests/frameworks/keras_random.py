@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: MIT
 """Random Keras models over the options that lstmconvert accepts, and input for them."""
-import keras
 import numpy as np
-from keras import layers
+
+from which_keras import IS_KERAS_2, keras, layers
 
 ACTS = ["tanh", "sigmoid", "relu", "linear", "elu", "softsign", "softplus", "leaky_relu", "hard_sigmoid"]
-FRAME_ACTS = ACTS + ["selu", "silu", "relu6", "hard_silu", "hard_tanh", "softmax"]
+FRAME_ACTS = ACTS + ["selu", "silu", "relu6", "softmax"] + ([] if IS_KERAS_2 else ["hard_silu", "hard_tanh"])
 
 
 class Making:
@@ -230,7 +230,7 @@ def randomise(model, rng):
     for weight in model.weights:
         rows = weight.shape[0] if weight.shape else 1
         numbers = rng.normal(size=weight.shape) * 0.8 / np.sqrt(max(1, rows))
-        if "variance" in weight.path:
+        if "variance" in (weight.name if IS_KERAS_2 else weight.path):
             numbers = rng.uniform(0.2, 2, weight.shape)
         weights.append(numbers.astype(np.float32))
     model.set_weights(weights)
