@@ -18,6 +18,10 @@ CHECK_PACKAGES="libcriterion-dev libomp-dev clang binutils make python3 python3-
 CROSS_PACKAGES="gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user"
 ARM64_LIBRARIES="libcriterion-dev libjansson-dev libprotobuf-c-dev libzip-dev libsndfile1-dev libhdf5-dev libc6-dev libgomp1"
 PYTHON_PACKAGES="numpy scipy h5py safetensors onnx onnxruntime onnxscript keras absl-py"
+# TensorFlow and what it imports beyond those: without its other dependencies, which the tests do not need
+# and which would change the versions of what is there.
+TENSORFLOW_PACKAGES="tensorflow-cpu==2.21.0 tf_keras==2.21.0 tf2onnx==1.17.0 \
+    astunparse gast google-pasta opt_einsum six termcolor wrapt requests certifi charset-normalizer idna urllib3"
 
 usage() {
     cat <<EOF
@@ -266,6 +270,19 @@ framework_python() {
     export LSTMRUN_PYTHON="$venv/bin/python"
 }
 
+# TensorFlow into the same environment; the other frameworks do without it. Not compiled to bytecode: of its
+# thousands of files the tests import few.
+add_tensorflow() {
+    has_tensorflow >/dev/null 2>&1 && return 0
+    [ -x "${venv:-}/bin/pip" ] || return 1
+    # shellcheck disable=SC2086
+    twice "$venv/bin/pip" install --no-deps --no-compile $TENSORFLOW_PACKAGES && has_tensorflow
+}
+
+has_tensorflow() {
+    TF_CPP_MIN_LOG_LEVEL=3 KERAS_BACKEND=tensorflow "$LSTMRUN_PYTHON" -c "import tensorflow, tf_keras, keras, tf2onnx"
+}
+
 # Every package can be imported; absl-py is the one whose module has another name.
 has_frameworks() {
     KERAS_BACKEND=torch "$venv/bin/python" -c \
@@ -278,7 +295,9 @@ suite_frameworks() {
         left_out frameworks "PyTorch and the others cannot be had from PyPI (see build-check/frameworks.pip.log)"
         return
     fi
-    say "frameworks: PyTorch, ONNX Runtime and Keras …"
+    $tensorflow || left_out tensorflow "TensorFlow cannot be had from PyPI (see build-check/tensorflow.pip.log); the \
+others are tried without it"
+    say "frameworks: PyTorch, ONNX Runtime, Keras and TensorFlow …"
     LSTMRUN_BUILD=$work/gcc "$LSTMRUN_PYTHON" tests/frameworks/run.py >"$work/frameworks.log" 2>&1 </dev/null
     logged frameworks "$work/frameworks.log" $?
 }
@@ -355,7 +374,9 @@ install_what_is_needed
 # Early, because some suites have tests of their own that compare with PyTorch and skip them without it.
 if wanted frameworks; then
     say "Python packages of the frameworks …"
-    framework_python >"$work/frameworks.pip.log" 2>&1 </dev/null
+    tensorflow=false
+    framework_python >"$work/frameworks.pip.log" 2>&1 </dev/null &&
+        add_tensorflow >"$work/tensorflow.pip.log" 2>&1 </dev/null && tensorflow=true
 fi
 # These use the build of the first.
 if ! wanted gcc && { wanted structure || wanted install || wanted examples || wanted frameworks; }; then

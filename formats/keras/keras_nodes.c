@@ -13,6 +13,7 @@ enum { MAX_ARGUMENTS = 64, MAX_LIST_DEPTH = 4 };
 struct reader {
     const struct keras_work *work;
     json_t *indices; /* name of a layer: its index */
+    const json_t *layers;
     const struct keras_layer *layer; /* whose node is read, for sentences */
     struct keras_node *node;
     bool sees_mask; /* what is read now is the argument "mask" */
@@ -41,16 +42,24 @@ static bool add_argument(struct reader *reader, struct keras_argument argument)
     return true;
 }
 
+/* The number of a layer's first call: Keras 2 counts a model's making of itself as a call. */
+static bool is_first_call(const json_t *entry, json_int_t call)
+{
+    const char *class_name = json_string_value(json_object_get(entry, "class_name"));
+    return call == 0 || (call == 1 && class_name && keras_is_model(class_name));
+}
+
 /* ["name", which call, which output]: always the first of both. */
 static bool find_source(const struct keras_work *work, const struct keras_layer *layer, const json_t *indices,
-                        const json_t *history, size_t *index_out)
+                        const json_t *layers, const json_t *history, size_t *index_out)
 {
     const char *name = json_string_value(json_array_get(history, 0));
     const json_t *index = name ? json_object_get(indices, name) : NULL;
+    const json_t *call = json_array_get(history, 1);
     if (!index)
         return keras_fail(work, layer, "reads from '%.80s', which is no layer of the model",
                           name ? name : "(no name)");
-    if (json_integer_value(json_array_get(history, 1)) != 0)
+    if (!is_first_call(json_array_get(layers, (size_t)json_integer_value(index)), json_integer_value(call)))
         return keras_fail(work, layer, "'%.80s' is used more than once; shared layers are not supported",
                           name);
     if (json_integer_value(json_array_get(history, 2)) != 0)
@@ -63,7 +72,8 @@ static bool find_source(const struct keras_work *work, const struct keras_layer 
 static bool add_source(struct reader *reader, const json_t *history)
 {
     struct keras_argument argument = {.is_tensor = true};
-    return find_source(reader->work, reader->layer, reader->indices, history, &argument.layer) &&
+    return find_source(reader->work, reader->layer, reader->indices, reader->layers, history,
+                       &argument.layer) &&
            add_argument(reader, argument);
 }
 
@@ -182,7 +192,8 @@ bool keras_read_nodes(const struct keras_work *work, const json_t *layers, struc
         const json_t *entry = json_array_get(layers, i);
         const char *class_name = json_string_value(json_object_get(entry, "class_name"));
         struct keras_layer layer = {.class_name = class_name ? class_name : "?", .name = entry_name(entry)};
-        struct reader reader = {.work = work, .indices = indices, .layer = &layer, .node = &nodes[i]};
+        struct reader reader = {.work = work, .indices = indices, .layers = layers, .layer = &layer,
+                                .node = &nodes[i]};
         good = read_node(&reader, entry);
     }
     json_decref(indices);
@@ -219,7 +230,7 @@ bool keras_one_layer(const struct keras_work *work, const json_t *layers, const 
     if (!json_is_string(json_array_get(list, 0)))
         return import_fail(work->error, "$.config.%s: expected one tensor, [\"name\", 0, 0]", key);
     indices = index_names(work, layers);
-    good = indices && find_source(work, NULL, indices, list, index_out);
+    good = indices && find_source(work, NULL, indices, layers, list, index_out);
     json_decref(indices);
     return good;
 }

@@ -689,7 +689,8 @@ static bool find_in(struct cell_finder *f, bool rnn, const bool *returned)
     for (uint32_t i = 0; i < f->import->n_nodes; i++) {
         const struct onnx_node *node = f->anchor = &f->import->nodes[i];
         if (node->n_outputs != 1 || node->outputs[0] == ONNX_ABSENT || node->n_inputs == 0 ||
-            node->inputs[0] == ONNX_ABSENT)
+            node->inputs[0] == ONNX_ABSENT ||
+            (node->guard >= 0 && f->import->nodes[node->guard].kind == NODE_LOOP))
             continue;
         if (!rnn && onnx_is_op(node, "Mul") && !try_lstm(f))
             return false;

@@ -72,14 +72,14 @@ static bool is_invariant(const struct onnx_import *import, const struct onnx_nod
 {
     enum { FARTHEST = 24 };
     const struct onnx_node *end = &import->nodes[begins->decides];
-    int32_t value = end->inputs[FIRST_CARRIED + k];
-    for (uint32_t i = 0; i < FARTHEST && value != ONNX_ABSENT && value != begins->outputs[FIRST_CARRIED + k]; i++) {
+    int32_t value = end->inputs[FIRST_CARRIED + k], in = begins->outputs[FIRST_CARRIED + k];
+    for (uint32_t i = 0; i < FARTHEST && value != ONNX_ABSENT && value != in; i++) {
         int64_t producer = import->values[value].producer;
         if (producer < 0 || !onnx_is_op(&import->nodes[producer], "Identity"))
             return false;
         value = import->nodes[producer].inputs[0];
     }
-    return value == begins->outputs[FIRST_CARRIED + k];
+    return value == in;
 }
 
 bool onnx_is_loop_state(const struct onnx_import *import, const struct onnx_node *begins, uint32_t input)
@@ -381,7 +381,8 @@ static bool first_state(struct onnx_import *import, uint32_t k, uint32_t hidden,
             state[c->count == 1 ? n : i % hidden] = c->floats[i];
         *out = c->floats[i] != 0 ? state : *out;
     }
-    return state && (!*out || import_clean(&import->source, import->node->name, state, hidden, import->error));
+    return state &&
+           (!*out || import_clean(&import->source, import->node->name, state, hidden, import->error));
 }
 
 /* ---- the layer ----------------------------------------------------------- */

@@ -13,7 +13,6 @@ enum term_kind {
     TERM_SIZE,    /* a run-time size as a number of any type */
     TERM_GOES_ON, /* whether number of the round + offset < size */
     TERM_X,       /* this step of the frames of `x` */
-    TERM_STEP,    /* the same with an axis of 1 for the time */
     TERM_STATE,   /* what output `state` of the loop's first node carries */
     TERM_BOTH,    /* a, then b, as one vector */
     TERM_SUM,     /* products with weights, and biases */

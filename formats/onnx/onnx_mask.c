@@ -69,6 +69,16 @@ static bool begin_wrap(struct onnx_import *import, const struct onnx_value *x, b
     return !*taken_out || give_tokens(import, less ? TERM_BELOW : TERM_WRAPPED, x, false);
 }
 
+/* [does not count] · 0, the other half of covering: x + that is x. */
+static bool add_nothing(struct onnx_import *import, bool *taken_out)
+{
+    const struct onnx_value *a = frames_at(import, 0), *b = frames_at(import, 1), *x = a ? a : b;
+    *taken_out = x && tokens_at(import, a ? 1 : 0, TERM_ZEROS) && onnx_is_op(import->node, "Add");
+    if (*taken_out)
+        onnx_set_frames(onnx_output(import, 0), &x->as.frames);
+    return true;
+}
+
 /* What stays of a wrap: [x < 0] · (x + n) + [x ≥ 0] · x, or the same by Where, is x for all tokens. */
 bool onnx_lay_wrap(struct onnx_import *import, bool *taken_out)
 {
@@ -105,16 +115,15 @@ bool onnx_lay_wrap(struct onnx_import *import, bool *taken_out)
         onnx_output(import, 0)->as.frames.is_int = true;
         return true;
     }
-    *taken_out = false;
-    return true;
+    return add_nothing(import, taken_out);
 }
 
 /* ---- masks --------------------------------------------------------------- */
 
 static bool refuse(struct onnx_import *import, const struct onnx_value *mask)
 {
-    return onnx_fail(import, "computes with '%s', which tells the steps that count: only recurrent layers may "
-                     "read that", mask->name);
+    return onnx_fail(import, "computes with '%s', which tells the steps that count: only recurrent layers "
+                     "may read that", mask->name);
 }
 
 /* Whether any number of a step differs from the frames' number. */
@@ -210,20 +219,18 @@ bool onnx_lay_sum(struct onnx_import *import)
     return onnx_fail(import, "a sum of computed values is not supported");
 }
 
+static bool is_zero(const struct onnx_value *value)
+{
+    const struct onnx_const *c = value && value->kind == ONNX_CONST ? &value->as.constant : NULL;
+    return c && c->count == 1 && (c->is_int ? onnx_same(c->ints[0], onnx_plain(0)) : c->floats[0] == 0);
+}
+
 static bool pass_on(struct onnx_import *import, const struct onnx_value *mask)
 {
     struct onnx_frames out = mask->as.frames;
     out.inverted ^= onnx_is_op(import->node, "Not");
     onnx_set_frames(onnx_output(import, 0), &out);
     return true;
-}
-
-/* mask > 0 */
-static bool is_above_zero(const struct onnx_import *import)
-{
-    const struct onnx_value *value = onnx_input(import, 1);
-    const struct onnx_const *c = value && value->kind == ONNX_CONST ? &value->as.constant : NULL;
-    return c && c->count == 1 && (c->is_int ? onnx_same(c->ints[0], onnx_plain(0)) : c->floats[0] == 0);
 }
 
 bool onnx_lay_mask(struct onnx_import *import, bool *taken_out)
@@ -237,10 +244,12 @@ bool onnx_lay_mask(struct onnx_import *import, bool *taken_out)
     if (!mask)
         return begin_wrap(import, a, taken_out);
     if (onnx_is_op(node, "Not") || onnx_is_op(node, "Cast") ||
-        (onnx_is_op(node, "Greater") && mask == a && is_above_zero(import)))
+        (onnx_is_op(node, "Greater") && mask == a && is_zero(onnx_input(import, 1))))
         return pass_on(import, mask);
     if (onnx_is_op(node, "ReduceSum") || onnx_is_op(node, "ReduceMax"))
         return any(import, mask);
+    if (onnx_is_op(node, "Mul") && is_zero(onnx_input(import, mask == a)))
+        return onnx_give_zeros(import);
     if (onnx_is_op(node, "Mul") && a && b)
         return cover(import, mask == a ? b : a, mask);
     if (onnx_is_op(node, "Transpose") || onnx_is_op(node, "Squeeze") || onnx_is_op(node, "Unsqueeze") ||

@@ -74,7 +74,8 @@ static bool open_part(struct onnx_import *import, struct part *part, uint32_t de
     if (graph->n_sparse_initializer)
         return import_fail(import->error, "the graph has sparse initialisers, which are not supported");
     if (depth > ONNX_MAX_DEPTH)
-        return import_fail(import->error, "the graph has Ifs and Loops inside one another more than %d deep", ONNX_MAX_DEPTH);
+        return import_fail(import->error, "the graph has Ifs and Loops inside one another more than %d deep",
+                           ONNX_MAX_DEPTH);
     part->scope = counts->scopes++;
     counts->values += graph->n_input + graph->n_initializer;
     counts->nodes += graph->n_node;

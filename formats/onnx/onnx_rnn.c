@@ -292,7 +292,8 @@ static bool shape_of_state(const struct onnx_import *import, const struct rnn *r
            onnx_same(c->dims[2], onnx_plain(rnn->hidden)) &&
            (onnx_same(c->dims[batch], onnx_axis_size(onnx_run_time(AXIS_BATCH, 0))) ||
             onnx_same(c->dims[batch], onnx_plain(1)) ||
-            (import->frozen_batch && onnx_same(c->dims[batch], onnx_plain(import->frozen_batch))));
+            (!import->frozen_batch && onnx_is_plain(c->dims[batch])) || /* only this one runs */
+            onnx_same(c->dims[batch], onnx_plain(import->frozen_batch)));
 }
 
 /* The state of direction d, the same for each item of the batch; NULL in *out if zero. */

@@ -151,54 +151,6 @@ static bool do_gather(struct onnx_import *import)
     return (frames->is_mask || out->n > 0) ? onnx_give_term(import, 0, out) : refuse(import);
 }
 
-/* From round t to round t + 1 along the first axis: the step with that axis kept. */
-static bool slice_step(struct onnx_import *import)
-{
-    struct onnx_value *from = onnx_input(import, 0);
-    const struct onnx_term *start = term_at(import, 1), *end = term_at(import, 2);
-    const struct onnx_frames *frames = &from->as.frames;
-    double axis = 0, step = 1;
-    struct onnx_term *out;
-    if (from->kind != ONNX_FRAMES || !start || !end || start->kind != TERM_COUNT || start->offset != 0 ||
-        end->kind != TERM_COUNT || end->offset != 1 || (onnx_input(import, 3) && !number_at(import, 3, &axis)) ||
-        (onnx_input(import, 4) && !number_at(import, 4, &step)) || axis != 0 || step != 1 ||
-        frames->n_axes != 3 || frames->axes[0].kind != AXIS_TIME || frames->axes[1].kind != AXIS_BATCH ||
-        frames->axes[2].kind != AXIS_FEATURE)
-        return refuse(import);
-    out = onnx_new_term(import, TERM_STEP);
-    if (!out)
-        return false;
-    out->x = from;
-    out->n = frames->axes[2].size;
-    return onnx_give_term(import, 0, out);
-}
-
-static bool do_squeeze(struct onnx_import *import)
-{
-    const struct onnx_term *step = term_at(import, 0);
-    struct onnx_axes axes;
-    struct onnx_term *out;
-    if (!step || (step->kind != TERM_STEP && step->kind != TERM_COUNT))
-        return refuse(import);
-    if (step->kind == TERM_COUNT)
-        return onnx_give_term(import, 0, step);
-    if (!onnx_node_axes(import, 3, false, &axes))
-        return false;
-    out = onnx_new_term(import, TERM_X);
-    if (!out || axes.bits != 1)
-        return out && refuse(import);
-    out->x = step->x;
-    out->n = step->n;
-    return onnx_give_term(import, 0, out);
-}
-
-/* [t] of the number t. */
-static bool do_unsqueeze(struct onnx_import *import)
-{
-    const struct onnx_term *count = term_at(import, 0);
-    return count && count->kind == TERM_COUNT ? onnx_give_term(import, 0, count) : refuse(import);
-}
-
 static bool do_concat(struct onnx_import *import)
 {
     int64_t axis = onnx_attribute_int(import, "axis", 0);
@@ -339,8 +291,6 @@ static bool do_slice(struct onnx_import *import)
     const struct onnx_term *term = term_at(import, 0);
     uint32_t n, extent = n_rows(term);
     int64_t start = 0, count = extent;
-    if (onnx_input(import, 0)->kind == ONNX_FRAMES)
-        return slice_step(import);
     if (extent == 0 || !onnx_slice_ranges(import, 2, ranges, &n))
         return extent ? false : refuse(import);
     for (uint32_t i = 0; i < n; i++) {
@@ -378,16 +328,6 @@ static bool add_bias(struct onnx_import *import, const struct onnx_term *term, c
     return bias && onnx_give_term(import, 0, out);
 }
 
-static bool do_gemm(struct onnx_import *import)
-{
-    const struct onnx_const *bias = const_at(import, 2);
-    if (onnx_attribute_int(import, "transA", 0) != 0 || onnx_attribute_float(import, "alpha", 1) != 1 ||
-        onnx_attribute_float(import, "beta", 1) != 1 || (onnx_input(import, 2) && !bias) ||
-        !onnx_output(import, 0))
-        return refuse(import);
-    return do_matmul(import) && (!bias || add_bias(import, onnx_output(import, 0)->as.term, bias));
-}
-
 static bool give_affine(struct onnx_import *import, const struct onnx_term *of, double alpha, double beta);
 
 static bool same_mask(const struct onnx_term *a, const struct onnx_term *b, bool opposite)
@@ -417,26 +357,64 @@ static const struct onnx_term *as_choice(struct onnx_import *import, const struc
     return out;
 }
 
+/* A product with x and one with the state as one sum; NULL: they are not that, or memory is out. */
+static const struct onnx_term *merged(struct onnx_import *import, const struct onnx_term *a,
+                                      const struct onnx_term *b)
+{
+    struct onnx_term *out;
+    if (a->kind != TERM_SUM || b->kind != TERM_SUM || a->n != b->n || a->n_products != 1 ||
+        b->n_products != 1 || a->products[0].of == b->products[0].of)
+        return NULL;
+    out = onnx_new_term(import, TERM_SUM);
+    if (!out)
+        return NULL;
+    out->n = a->n;
+    out->n_products = 2;
+    out->products[0] = a->products[0];
+    out->products[1] = b->products[0];
+    return out;
+}
+
+/* What a number has been added to. */
+static const struct onnx_term *without_shift(const struct onnx_term *term, float *shift)
+{
+    if (term->kind != TERM_AFFINE || term->alpha != 1)
+        return term;
+    *shift += term->beta;
+    return term->a;
+}
+
 static bool add_terms(struct onnx_import *import, const struct onnx_term *a, const struct onnx_term *b)
 {
-    const struct onnx_term *choice = as_choice(import, a, b);
+    const struct onnx_term *choice = as_choice(import, a, b), *sum;
     struct onnx_term *out;
+    float shift = 0;
     if (choice)
         return onnx_give_term(import, 0, choice);
+    sum = merged(import, without_shift(a, &shift), without_shift(b, &shift));
+    if (sum)
+        return shift != 0 ? give_affine(import, sum, 1, (double)shift) : onnx_give_term(import, 0, sum);
     out = onnx_new_term(import, TERM_ADD);
     if (!out)
         return false;
     out->a = a;
     out->b = b;
-    if (a->kind == TERM_SUM && b->kind == TERM_SUM && a->n == b->n && a->n_products == 1 &&
-        b->n_products == 1 && a->products[0].of != b->products[0].of) {
-        out->kind = TERM_SUM;
-        out->n = a->n;
-        out->n_products = 2;
-        out->products[0] = a->products[0];
-        out->products[1] = b->products[0];
-    }
     return onnx_give_term(import, 0, out);
+}
+
+/* What is added may be a bias or the product with x. */
+static bool do_gemm(struct onnx_import *import)
+{
+    const struct onnx_const *bias = const_at(import, 2);
+    const struct onnx_term *other = term_at(import, 2), *product;
+    if (onnx_attribute_int(import, "transA", 0) != 0 || onnx_attribute_float(import, "alpha", 1) != 1 ||
+        onnx_attribute_float(import, "beta", 1) != 1 || (onnx_input(import, 2) && !bias && !other) ||
+        !onnx_output(import, 0))
+        return refuse(import);
+    if (!do_matmul(import))
+        return false;
+    product = onnx_output(import, 0)->as.term;
+    return other ? add_terms(import, other, product) : !bias || add_bias(import, product, bias);
 }
 
 static bool do_add(struct onnx_import *import)
@@ -656,9 +634,9 @@ static const struct {
     const char *op;
     onnx_handler *handle;
 } rows_of_ops[] = {
-    {"Less", do_less}, {"And", do_and}, {"Gather", do_gather}, {"Concat", do_concat}, {"Squeeze", do_squeeze},
-    {"Unsqueeze", do_unsqueeze}, {"MatMul", do_matmul},
-    {"Gemm", do_gemm},    {"Split", do_split}, {"Slice", do_slice}, {"Add", do_add}, {"Sub", do_sub}, {"Mul", do_mul},
+    {"Less", do_less}, {"And", do_and}, {"Gather", do_gather}, {"Concat", do_concat}, {"MatMul", do_matmul},
+    {"Gemm", do_gemm}, {"Split", do_split}, {"Slice", do_slice}, {"Add", do_add}, {"Sub", do_sub},
+    {"Mul", do_mul},
     {"Div", do_div}, {"Min", do_min}, {"Max", do_max}, {"Clip", do_clip}, {"Where", do_where},
     {"Not", do_not}, {"Identity", do_same}, {"Cast", do_same}, {"Sigmoid", do_activation},
     {"Tanh", do_activation}, {"Relu", do_activation}, {"Elu", do_activation}, {"LeakyRelu", do_activation},

@@ -310,6 +310,61 @@ def check_keras_style(score):
                feeds={"x": np.ascontiguousarray(x.transpose(0, 2, 1))})
 
 
+def loop(step=1, rounds=None, limit=None, act="Tanh", wrong_state=False, first="h0"):
+    """A plain RNN as tf2onnx writes it where it does not know the layer: a Loop that counts in whole numbers,
+    compares them as floats and takes step t of the sequence with a Gather."""
+    n = helper.make_node
+    value = helper.make_tensor_value_info
+    ints = lambda name, *values: constant(name, np.array(values, np.int64))
+    product_of = "xt" if wrong_state else "h"
+    body = helper.make_graph(
+        [n("Gather", ["xs", "t"], ["xt"], axis=0), n("MatMul", ["xt", "w"], ["xw"]),
+         n("Add", ["xw", "b"], ["xb"]),
+         n("MatMul", [product_of, "r"], ["hr"]), n("Add", ["xb", "hr"], ["sum"]), n(act, ["sum"], ["new"]),
+         n("Identity", ["new"], ["out"]), n("Add", ["t", "step"], ["t1"]), n("Cast", ["t1"], ["t1f"], to=1),
+         n("Cast", ["n"], ["nf"], to=1), n("Less", ["t1f", "nf"], ["more"])], "body",
+        [value("i", TensorProto.INT64, []), value("c", TensorProto.BOOL, []),
+         value("t", TensorProto.INT32, []), value("h", TensorProto.FLOAT, [None, H]), value("n", TensorProto.INT32, [])],
+        [value("more", TensorProto.BOOL, []), value("t1", TensorProto.INT32, []),
+         value("new", TensorProto.FLOAT, [None, H]), value("n", TensorProto.INT32, []),
+         value("out", TensorProto.FLOAT, [None, H])], [constant("step", np.array(step, np.int32))])
+    size = I if not wrong_state else H
+    tensors = [constant("w", floats(size, H)), constant("r", floats(H, H)), constant("b", floats(H)),
+               constant("zero", np.array(0, np.int32)), constant("zerof", np.array(0, np.float32)),
+               ints("at", 0), ints("after", 1), ints("hid", H)]
+    if limit is not None:
+        tensors.append(constant("limit", np.array(limit, np.int32)))
+    if rounds is not None:
+        tensors.append(constant("rounds", np.array(rounds, np.int64)))
+    nodes = [n("Transpose", ["x"], ["xs"], perm=[1, 0, 2]), n("Shape", ["xs"], ["shape"]),
+             n("Cast", ["shape"], ["shape32"], to=6), n("Slice", ["shape32", "at", "after"], ["steps1"]),
+             n("Squeeze", ["steps1", "at"], ["steps"]), n("Cast", ["steps"], ["stepsf"], to=1),
+             n("Less", ["zerof", "stepsf"], ["begin"]), n("Shape", ["x"], ["xshape"]),
+             n("Slice", ["xshape", "at", "after"], ["items"]), n("Concat", ["items", "hid"], ["hs"], axis=0),
+             n("Expand", ["zerof", "hs"], ["h0"]),
+             n("Loop", ["rounds" if rounds is not None else "", "begin", "zero", first,
+                        "limit" if limit is not None else "steps"], ["tn", "hn", "nn", "ys"], body=body,
+               name="bad"),
+             n("Transpose", ["ys"], ["y"], perm=[1, 0, 2])]
+    return model_of(nodes, tensors, ["batch", "time", size], opset=17)
+
+
+def check_loops(score):
+    x = floats(B, T, I, scale=1)
+    score.case("Loop", check_model, loop(), x)
+    score.case("Loop, relu", check_model, loop(act="Relu"), x)
+    refusals = {
+        "two steps at once": (loop(step=2), "count"),
+        "fewer rounds": (loop(rounds=2), "'bad'", "number of rounds"),
+        "another limit": (loop(limit=4), "'bad'", "one round for each step"),
+        "no state": (loop(wrong_state=True), "'bad'", "Loop"),
+        "another function": (loop(act="Exp"), "Exp"),
+        "a state that is computed": (loop(first="x"), "'bad'", "computed at run time"),
+    }
+    for name, (model, *words) in refusals.items():
+        score.case(f"refused: Loop, {name}", check_refused, model, *words)
+
+
 def check_states_and_lengths(score):
     h0 = helper.make_tensor_value_info("h0", TensorProto.FLOAT, [1, "batch", H])
     c0 = helper.make_tensor_value_info("c0", TensorProto.FLOAT, [1, "batch", H])
@@ -628,6 +683,7 @@ if __name__ == "__main__":
     check_layout_1(total)
     check_layers(total)
     check_keras_style(total)
+    check_loops(total)
     check_states_and_lengths(total)
     check_ifs(total)
     check_quantised(total)

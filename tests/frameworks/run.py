@@ -14,6 +14,7 @@ import sys
 HERE = os.path.dirname(os.path.abspath(__file__))
 SKIPPED = 77
 PATIENCE = 3600  # seconds for a suite, which takes some minutes: a hang has an end, and a name
+TENSORFLOW = "tensorflow-cpu tf_keras tf2onnx"
 PACKAGES = "torch onnx onnxruntime onnxscript keras safetensors numpy h5py absl-py"
 
 # name: (program, arguments); {convert} is the converter's path
@@ -32,6 +33,8 @@ SUITES = {
     "onnx-node-cases": ("test_onnx_node_cases.py", []),
     "onnx-random": ("onnx_random.py", []),
     "onnx-cells": ("onnx_cells.py", []),
+    "tf2onnx": ("test_tf2onnx.py", []),
+    "tf-keras": ("test_tf_keras.py", []),
     "silero": ("test_silero.py", []),
     "safetensors": ("check_safetensors.py", ["{convert}"]),
 }
@@ -90,7 +93,8 @@ def main():
         passed, failed, skipped = passed + good, failed + bad, skipped + left
         sys.stdout.flush()
     if skipped:
-        print("%d suites were SKIPPED. To run them: %s -m pip install %s" % (skipped, python, PACKAGES))
+        print("%d suites were SKIPPED. To run them: %s -m pip install %s (for those of TensorFlow also: %s)" %
+              (skipped, python, PACKAGES, TENSORFLOW))
     print("%d passed, %d failed, %d skipped" % (passed, failed, skipped))
     return failed != 0
 

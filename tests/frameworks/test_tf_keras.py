@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Files that Keras 2 itself writes (tf_keras): whole models as .h5 and .keras, both kinds of weight files with
-the model's JSON, each read by lstmconvert; tf_keras in f32 and in f64 says what must come out.
+"""Files that Keras 2 itself writes (tf_keras): whole models as .h5 and .keras, both kinds of weight files
+with the model's JSON, each read by lstmconvert; tf_keras in f32 and in f64 says what must come out.
 
     test_tf_keras.py [COUNT [SEED]]
 """
@@ -29,7 +29,8 @@ def save(model, kind, folder):
         path = os.path.join(folder, "model." + kind)
         model.save(path)
         return path, None
-    path, spec = os.path.join(folder, "a.weights.h5" if kind[0] == "w" else "a.h5"), os.path.join(folder, "a.json")
+    path = os.path.join(folder, "a.weights.h5" if kind[0] == "w" else "a.h5")
+    spec = os.path.join(folder, "a.json")
     model.save_weights(path)
     with open(spec, "w") as file:
         file.write(model.to_json())
@@ -61,7 +62,8 @@ def check_random(rng, kind):
 # ---- what must be there in each run ----------------------------------------------------------------------
 
 def words(*after, mask=False):
-    return keras.Sequential([keras.Input((None,), dtype="int32"), layers.Embedding(9, 4, mask_zero=mask), *after])
+    return keras.Sequential([keras.Input((None,), dtype="int32"), layers.Embedding(9, 4, mask_zero=mask),
+                             *after])
 
 
 def frames(*after, shape=(None, 3), batch=None):
@@ -78,7 +80,8 @@ def residual():
 FIXED = {
     "LSTM classifier": lambda: words(layers.LSTM(5), layers.Dense(1, activation="sigmoid")),
     "masked words": lambda: words(layers.LSTM(5), layers.Dense(1), mask=True),
-    "masked both ways": lambda: words(layers.Bidirectional(layers.GRU(3, **STEPS)), layers.LSTM(3), mask=True),
+    "masked both ways": lambda: words(layers.Bidirectional(layers.GRU(3, **STEPS)), layers.LSTM(3),
+                                      mask=True),
     "Masking": lambda: frames(layers.Masking(0.0), layers.GRU(4, **STEPS), layers.Dense(2)),
     "GRU reset before": lambda: frames(layers.GRU(4, reset_after=False)),
     "GRU reset after": lambda: frames(layers.GRU(4)),
@@ -163,7 +166,8 @@ def main():
         score.case("CuDNN" + name, check_cudnn, name)
     for number in range(count):
         kind = FORMATS[number % len(FORMATS)]
-        score.case("random %d (%s)" % (number, kind), check_random, random.Random(seed * 1000003 + number), kind)
+        rng = random.Random(seed * 1000003 + number)
+        score.case("random %d (%s)" % (number, kind), check_random, rng, kind)
     print("tf_keras %s on tensorflow %s: seed %d, %d random configurations, largest error %.2g, %.0f s" %
           (keras.__version__, tf.__version__, seed, count, score.worst, time.time() - started))
     print("%d passed, %d failed" % (score.passed, score.failed))
