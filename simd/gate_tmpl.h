@@ -124,6 +124,7 @@ static void gate_one(const struct simd_gate *a, const struct span *s)
 static void gate_many(const struct simd_gate *a, const struct span *s)
 {
     struct sums sums;
+    const size_t k = a->n_h + (a->xw ? 0 : a->n_x);
     struct task task = {
         .bias = a->bias + s->first, .at = a->xw_at + s->first, .first = a->xw ? 1 : 0, .end = 2,
         .product = {{a->wx + s->first * a->n_x, NULL, a->n_x},
@@ -132,7 +133,7 @@ static void gate_many(const struct simd_gate *a, const struct span *s)
     };
     sums_place(&sums, NARROW_ROWS);
     for (size_t item = 0; item < a->items; item += task.rows) {
-        task.rows = rows_of_tile(a->items - item, s->width);
+        task.rows = rows_of_tile(a->items - item, s->width, k);
         task.start = a->xw ? a->xw + item : NULL;
         task.product[0].x = a->xw ? NULL : a->x + item;
         task.product[1].x = a->state + item;

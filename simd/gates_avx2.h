@@ -12,6 +12,7 @@
 
 #define WIDE 32
 #define ROWS 3
+#define FAR_ROWS ROWS
 #define NARROW_ROWS 6
 #define GRU_ROWS 4
 #define FETCH_AHEAD

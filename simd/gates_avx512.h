@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
  * AVX-512: tiles of 4 rows × 64 columns. 16 sums, the 4 weight vectors of one k and
- * one broadcast input occupy 21 of the 32 registers, and all but 5 of the totals the rest. A single
- * row takes up to two panels of 64 and the narrow ones behind them: 11 sums, weights from memory.
+ * one broadcast input occupy 21 of the 32 registers, and all but 5 of the totals the rest. Long sums
+ * are taken for 6 rows: 24 sums, 29 registers. A single row takes up to two panels of 64 and the
+ * narrow ones behind them: 11 sums, weights from memory.
  */
 #include "simd/act_tmpl.h"
 #include "simd/cell_tmpl.h"
@@ -11,13 +12,14 @@
 
 #define WIDE 64
 #define ROWS 4
+#define FAR_ROWS 6
 #define NARROW_ROWS 6
 #define GRU_ROWS 6
 #define GROUP_MAX 2
 #define ROW_VECS(DO) DO(0) DO(1) DO(2) DO(3)
-#define TILE_ROWS(DO) DO(0) DO(1) DO(2) DO(3)
-#define EACH_ROW(DO) TILE_ROWS(DO) DO(4) DO(5)
-#define GRU_TILE(DO) EACH_ROW(DO)
+#define TILE_ROWS(DO) DO(0) DO(1) DO(2) DO(3) DO(4) DO(5)
+#define EACH_ROW(DO) TILE_ROWS(DO)
+#define GRU_TILE(DO) TILE_ROWS(DO)
 #define GROUP_WIDES(DO) DO(0) DO(1)
 
 /* Lanes that are not the first n; the upper half of a register in its low lanes. */

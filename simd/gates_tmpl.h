@@ -5,9 +5,10 @@
  *
  *   ROW_VECS(DO)    DO(0) … once for each vector of the widest panel
  *   WIDE, ROWS      columns of the widest panel, rows of the largest tile of it
- *   NARROW_ROWS     rows of the largest tile of 16 columns, no fewer than ROWS
+ *   FAR_ROWS        the same where sums are so long that reading weights often costs most
+ *   NARROW_ROWS     rows of the largest tile of narrower panels, no fewer than FAR_ROWS
  *   GRU_ROWS        the same for a GRU's widest panel, of three quarters of WIDE
- *   TILE_ROWS(DO)   DO(0) … once for each of ROWS
+ *   TILE_ROWS(DO)   DO(0) … once for each of FAR_ROWS
  *   GRU_TILE(DO)    DO(0) … once for each of GRU_ROWS
  *   EACH_ROW(DO)    DO(0) … once for each of NARROW_ROWS
  *   FETCH_AHEAD     if weights from far away pay for being called ahead in batches: where a tile
@@ -55,11 +56,16 @@ enum { MANY_ROWS = NARROW_ROWS };
 /* A GRU's widest panel: three gates of as many units as an LSTM's has with four. */
 enum { GRU_WIDE = WIDE / 4 * 3 };
 
+/* Sums of more terms than this are long: a panel of 64 columns has 128 KiB then. */
+enum { LONG_SUMS = 512 };
+
 /* Tiles share `rows` evenly: 8 rows in tiles of up to 6 run as 4 and 4, because a
- * tile of few rows has too few independent sums to keep the fma units busy. */
-static size_t rows_of_tile(size_t rows_left, size_t width)
+ * tile of few rows has too few independent sums to keep the fma units busy. `k`: terms of
+ * all products that go into a sum. */
+static size_t rows_of_tile(size_t rows_left, size_t width, size_t k)
 {
-    const size_t most = width == GRU_WIDE ? GRU_ROWS : width > 16 ? ROWS : NARROW_ROWS;
+    const size_t wide = k > LONG_SUMS ? FAR_ROWS : ROWS;
+    const size_t most = width == GRU_WIDE ? GRU_ROWS : width < WIDE ? NARROW_ROWS : wide;
     const size_t tiles = (rows_left + most - 1) / most;
     return (rows_left + tiles - 1) / tiles;
 }
@@ -333,7 +339,7 @@ static void gemm_panel(const struct simd_gemm *a, const struct span *s)
         .product = {{a->weights + s->first * a->k, a->x, a->k}},
     };
     for (size_t row = 0; row < a->rows; row += task.rows) {
-        task.rows = rows_of_tile(a->rows - row, s->width);
+        task.rows = rows_of_tile(a->rows - row, s->width, a->k);
         task.product[0].x = a->x + row;
         task.out = a->out + row;
         task.start = a->accumulate ? (const float *const *)task.out : NULL;
@@ -354,7 +360,7 @@ static NO_INLINE void gemm_edge(const struct simd_gemm *a, const struct span *s)
     whole.bias = a->accumulate ? NULL : a->bias + s->first;
     whole.out = sums.row;
     for (size_t row = 0; row < a->rows; row += whole.rows) {
-        whole.rows = rows_of_tile(a->rows - row, s->width);
+        whole.rows = rows_of_tile(a->rows - row, s->width, a->k);
         whole.x = a->x + row;
         for (size_t i = 0; a->accumulate && i < whole.rows; i++)
             memcpy(sums.z[i], a->out[row + i] + s->first, n_bytes);
@@ -445,9 +451,10 @@ static void lstm_cells(const struct simd_lstm *a, const struct span *s, const st
 
 static void lstm_panel(const struct simd_lstm *a, const struct span *s, struct sums *sums)
 {
+    const size_t k = a->n_h + (a->xw ? 0 : a->n_x);
     for (size_t item = 0, rows; item < a->items; item += rows) {
         struct task task = lstm_task(a, s->first, item);
-        task.rows = rows = rows_of_tile(a->items - item, s->width);
+        task.rows = rows = rows_of_tile(a->items - item, s->width, k);
         task.out = sums->row;
         tile_any(&task, s->width);
         lstm_cells(a, s, sums, item, rows);
@@ -464,7 +471,7 @@ static void task_product(const struct task *all, unsigned i, uint32_t width, str
     task.first = i;
     task.end = i + 1;
     for (size_t left = all->rows; left > 0; left -= task.rows) {
-        task.rows = rows_of_tile(left, width);
+        task.rows = rows_of_tile(left, width, task.product[i].k);
         tile_any(&task, width);
         task.out += task.rows;
         task.start += task.start ? task.rows : 0;

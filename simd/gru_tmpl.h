@@ -281,7 +281,7 @@ static void gru_many(const struct simd_gru *a)
         const size_t p = a->backwards ? a->panel_end - 1 - (i - a->panel_begin) : i;
         const struct span s = span_of(a->panels, p, a->panels->columns);
         for (size_t item = 0, rows; item < a->items; item += rows) {
-            rows = rows_of_tile(a->items - item, s.width);
+            rows = rows_of_tile(a->items - item, s.width, a->units);
             gru_rows(a, &s, item, rows);
         }
     }
