@@ -277,30 +277,33 @@ static uint32_t positions(const struct conv *conv)
 }
 
 /* Taps that only ever meet zeros of the padding are left out: with short frames that is most of a
- * kernel. The first and the last ones, one by one. */
+ * kernel. The first and the last ones, one by one, unless the shorter kernel would find more positions. */
 static bool trim(struct onnx_import *import, struct conv *conv, uint32_t n_positions)
 {
-    int64_t d = conv->dilation, last = (int64_t)(n_positions - 1) * conv->stride, length = conv->length;
+    int64_t d = conv->dilation, last = (int64_t)(n_positions - 1) * conv->stride, after;
     uint32_t first = 0, end = conv->kernel, n = conv->n_in / conv->groups;
-    float *out;
+    struct conv trimmed = *conv;
     if (conv->padding.kind != MODEL_PAD_ZEROS || conv->in_time)
         return true;
     while (first + 1 < end && last + first * d - conv->padding.before < 0)
         first++;
-    while (end > first + 1 && (end - 1) * d - conv->padding.before >= length)
+    while (end > first + 1 && (end - 1) * d - conv->padding.before >= conv->length)
         end--;
     if ((int64_t)conv->padding.before < first * d || end - first == conv->kernel)
         return true;
-    out = onnx_alloc(import, (size_t)conv->n_out * (end - first) * n, sizeof *out);
-    for (size_t o = 0; out && o < conv->n_out; o++)
-        memcpy(out + o * (end - first) * n, conv->weights + (o * conv->kernel + first) * n,
-               (size_t)(end - first) * n * sizeof *out);
-    conv->weights = out;
-    conv->kernel = end - first;
-    conv->padding.before -= (uint32_t)(first * d);
-    length = last + (int64_t)(conv->kernel - 1) * d + 1 - conv->padding.before - length;
-    conv->padding.after = length > 0 ? (uint32_t)length : 0;
-    return out != NULL;
+    trimmed.kernel = end - first;
+    trimmed.padding.before -= (uint32_t)(first * d);
+    after = last + (int64_t)(trimmed.kernel - 1) * d + 1 - trimmed.padding.before - conv->length;
+    trimmed.padding.after = after > 0 ? (uint32_t)after : 0;
+    if (positions(&trimmed) != n_positions)
+        return true;
+    float *kept = onnx_alloc(import, (size_t)conv->n_out * trimmed.kernel * n, sizeof *kept);
+    for (size_t o = 0; kept && o < conv->n_out; o++)
+        memcpy(kept + o * trimmed.kernel * n, conv->weights + (o * conv->kernel + first) * n,
+               (size_t)trimmed.kernel * n * sizeof *kept);
+    trimmed.weights = kept;
+    *conv = trimmed;
+    return kept != NULL;
 }
 
 static bool is_dense(const struct conv *conv)

@@ -415,7 +415,18 @@ def check_convs(name, rng, totals):
     made = None
     while not made:
         made = conv_chain(rng)
-    model, shape, in_time, text = made
+    return compare_convs(name, rng, *made)
+
+
+def check_tap_of_padding(name, rng, totals):
+    """A last tap that only ever meets padding; without it the kernel would fit twice."""
+    tensors = [constant("w", rng.standard_normal((3, 1, 3)).astype(np.float32))]
+    nodes = [node("Conv", ["x", "w"], ["y"], dilations=[2], pads=[0, 1])]
+    model = model_of(nodes, tensors, [("x", TensorProto.FLOAT, ["b", 1, 4])], ["y"], 17)
+    return compare_convs(name, rng, model, (1, 4), False, "")
+
+
+def compare_convs(name, rng, model, shape, in_time, text):
     x = rng.standard_normal((3, *shape)).astype(np.float32)
     wanted = reference(model, {"x": x})
     frames = x.transpose(0, 2, 1) if in_time else x.reshape(1, 3, -1)
@@ -442,7 +453,7 @@ def main():
     seed = int(sys.argv[2]) if sys.argv[2:] else int(time.time())
     print(f"seed {seed}: {n} recurrent nodes, {n // 3} cells written out, {n // 3} chains of convolutions")
     score, totals = Score(), []
-    checks = ((check_cell, n), (check_written_out, n // 3), (check_convs, n // 3))
+    checks = ((check_cell, n), (check_written_out, n // 3), (check_convs, n // 3), (check_tap_of_padding, 1))
     for check, count in checks:
         for k in range(count):
             score.case(f"{check.__name__} {k}", check, np.random.default_rng([seed, k, len(check.__name__)]),
