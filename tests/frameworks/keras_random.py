@@ -129,6 +129,8 @@ class Making:
         if padding == "valid" and size > self.left:
             return
         kind = self.rng.choice([layers.MaxPooling1D, layers.AveragePooling1D])
+        if padding == "same" and size % 2 == 0:  # PyTorch's Keras repeats the edge there, and counts it in means
+            kind = layers.MaxPooling1D
         self.add(kind(size, strides=stride, padding=padding))
         step = stride or size
         self.left = -(-self.left // step) if padding == "same" else (self.left - size) // step + 1
