@@ -17,7 +17,7 @@ static const struct {
     const char *name, *spec;
 } seeds[] = {{"gru", NULL},  {"layers", NULL}, {"lstm", NULL}, {"rnn", NULL},
              {"cell", NULL}, {"conv", NULL},   {"if", if_spec}, {"loop", NULL},
-             {"stride", NULL}, {"unrolled", NULL}, {"byhand", NULL}};
+             {"stride", NULL}, {"unrolled", NULL}, {"byhand", NULL}, {"while", NULL}};
 enum { N_SEEDS = sizeof seeds / sizeof *seeds };
 
 static Onnx__NodeProto *find_node(Onnx__ModelProto *model, const char *op)
@@ -53,6 +53,7 @@ Test(import_onnx, layers_of_the_seeds)
         {"layers", 10, {MODEL_SLICE, MODEL_SLICE, MODEL_SLICE, MODEL_ACTIVATION, MODEL_MUL, MODEL_CONCAT,
                         MODEL_SCALE, MODEL_SCALE, MODEL_ADD, MODEL_MEAN}, NULL},
         {"loop", 1, {MODEL_LSTM}, NULL},
+        {"while", 1, {MODEL_RNN}, NULL},
         {"unrolled", 3, {MODEL_RNN, MODEL_RNN, MODEL_CONCAT}, NULL},
         {"byhand", 3, {MODEL_LSTM, MODEL_GRU, MODEL_SCALE}, NULL},
         {"stride", 4, {MODEL_TEMPORAL_CONV, MODEL_ACTIVATION, MODEL_ADD, MODEL_GRU}, NULL},

@@ -359,3 +359,25 @@ bool onnx_fold_cast(struct onnx_import *import)
                        : cast_to_float(import, in, data)) &&
            onnx_give(import, 0, &out);
 }
+
+/* The product of all numbers of a list: of a shape, how many there are. */
+bool onnx_fold_product(struct onnx_import *import)
+{
+    const struct onnx_const *in = onnx_operand(import, 0);
+    struct onnx_const out = {.is_int = true, .rank = onnx_attribute_int(import, "keepdims", 1) != 0};
+    struct onnx_axes axes;
+    struct onnx_int product = onnx_plain(1), *data;
+    if (!onnx_node_axes(import, in->rank, false, &axes))
+        return false;
+    if (!in->is_int || in->rank != 1 || !onnx_is_plain(in->dims[0]) || (axes.given && axes.bits != 1))
+        return onnx_fail(import, "is supported over a list of whole numbers only");
+    for (size_t i = 0; i < in->count; i++)
+        if (!onnx_int_mul(product, in->ints[i], &product))
+            return onnx_fail(import, "its product is no size that can be known");
+    out.dims[0] = onnx_plain(1);
+    data = onnx_const_alloc(import, &out);
+    if (!data)
+        return false;
+    data[0] = product;
+    return onnx_give(import, 0, &out);
+}

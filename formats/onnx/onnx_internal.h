@@ -332,7 +332,7 @@ onnx_handler onnx_fold_constant, onnx_fold_shape, onnx_fold_size, onnx_fold_gath
     onnx_fold_slice, onnx_fold_unsqueeze, onnx_fold_squeeze, onnx_fold_reshape, onnx_fold_transpose,
     onnx_fold_cast, onnx_fold_fill, onnx_fold_expand, onnx_fold_range, onnx_fold_binary,
     onnx_fold_where, onnx_fold_not, onnx_fold_neg, onnx_fold_split, onnx_fold_same, onnx_fold_unary,
-    onnx_fold_pad, onnx_fold_clip, onnx_fold_dequantize;
+    onnx_fold_pad, onnx_fold_clip, onnx_fold_dequantize, onnx_fold_product;
 
 /* Input `i` of the current node, which is constant; NULL if absent. */
 const struct onnx_const *onnx_operand(const struct onnx_import *import, uint32_t i);

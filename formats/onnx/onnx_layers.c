@@ -112,6 +112,7 @@ static const struct operator_row rows[] = {
     {"Less", "", onnx_fold_binary, NULL, 0},
     {"Greater", "", onnx_fold_binary, NULL, 0},
     {"Not", "", onnx_fold_not, NULL, 0},
+    {"ReduceProd", "axes:I keepdims:i noop_with_empty_axes:i", onnx_fold_product, NULL, 0},
     {"Where", "", onnx_fold_where, NULL, 0},
 };
 

@@ -451,7 +451,7 @@ static bool check_rounds(struct onnx_import *import, const struct onnx_value *x)
     const struct onnx_term *term = result(import, 0);
     bool bounded = c && c->is_int && c->count == 1 &&
                    (onnx_same(c->ints[0], steps) || (frozen.offset && onnx_same(c->ints[0], frozen)));
-    bool forever = goes_on->kind == ONNX_CONST && goes_on->as.constant.is_int &&
+    bool forever = goes_on && goes_on->kind == ONNX_CONST && goes_on->as.constant.is_int &&
                    goes_on->as.constant.count == 1 && !onnx_same(goes_on->as.constant.ints[0], onnx_plain(0));
     bool counted = term && term->kind == TERM_GOES_ON &&
                    (onnx_same(term->size, steps) || (frozen.offset && onnx_same(term->size, frozen)));

@@ -148,7 +148,7 @@ static bool emit_mask(struct onnx_import *import, struct onnx_frames *frames)
 static bool compare(struct onnx_import *import, const struct onnx_value *x, const struct onnx_const *c)
 {
     struct onnx_frames out = x->as.frames;
-    double number = c->is_int ? (double)c->ints[0].offset : (double)c->floats[0];
+    double number = c->count == 0 ? NAN : c->is_int ? (double)c->ints[0].offset : (double)c->floats[0];
     bool has_features = false;
     if (c->count != 1 || (c->is_int && !onnx_is_plain(c->ints[0])) || !(fabs(number) < 1e30) ||
         (double)(float)number != number)

@@ -441,9 +441,9 @@ static bool do_add(struct onnx_import *import)
 
 static bool is_function(const struct onnx_term *term)
 {
-    return term->kind == TERM_SUM || term->kind == TERM_ACT || term->kind == TERM_AFFINE ||
-           term->kind == TERM_CLIP || term->kind == TERM_ADD || term->kind == TERM_MUL ||
-           term->kind == TERM_STATE;
+    return term && (term->kind == TERM_SUM || term->kind == TERM_ACT || term->kind == TERM_AFFINE ||
+                    term->kind == TERM_CLIP || term->kind == TERM_ADD || term->kind == TERM_MUL ||
+                    term->kind == TERM_STATE);
 }
 
 static bool give_clip(struct onnx_import *import, const struct onnx_term *of, double low, double high);
@@ -587,7 +587,7 @@ static bool do_not(struct onnx_import *import)
 {
     const struct onnx_term *mask = term_at(import, 0);
     struct onnx_term *out = onnx_new_term(import, TERM_MASK);
-    if (!out || mask->kind != TERM_MASK)
+    if (!out || !mask || mask->kind != TERM_MASK)
         return out && refuse(import);
     *out = *mask;
     out->inverted = !mask->inverted;

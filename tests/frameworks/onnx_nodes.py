@@ -324,7 +324,8 @@ def loop(step=1, rounds=None, limit=None, act="Tanh", wrong_state=False, first="
          n("Identity", ["new"], ["out"]), n("Add", ["t", "step"], ["t1"]), n("Cast", ["t1"], ["t1f"], to=1),
          n("Cast", ["n"], ["nf"], to=1), n("Less", ["t1f", "nf"], ["more"])], "body",
         [value("i", TensorProto.INT64, []), value("c", TensorProto.BOOL, []),
-         value("t", TensorProto.INT32, []), value("h", TensorProto.FLOAT, [None, H]), value("n", TensorProto.INT32, [])],
+         value("t", TensorProto.INT32, []), value("h", TensorProto.FLOAT, [None, H]),
+         value("n", TensorProto.INT32, [])],
         [value("more", TensorProto.BOOL, []), value("t1", TensorProto.INT32, []),
          value("new", TensorProto.FLOAT, [None, H]), value("n", TensorProto.INT32, []),
          value("out", TensorProto.FLOAT, [None, H])], [constant("step", np.array(step, np.int32))])

@@ -154,7 +154,7 @@ class Score:
 
 
 def main():
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else 80
+    count = int(sys.argv[1]) if len(sys.argv) > 1 else 60
     seed = int(sys.argv[2]) if len(sys.argv) > 2 else int(time.time())
     score, started = Score(), time.time()
     for number, (name, make) in enumerate(FIXED.items()):
