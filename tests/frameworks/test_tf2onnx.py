@@ -169,7 +169,7 @@ def check_refusals(score):
         norm = k.layers.LayerNormalization()
         own = k.layers.RNN([k.layers.LSTMCell(4), k.layers.LSTMCell(3)])
         for name, layer, words in (
-                ("layer normalisation", norm, "layer_norm"),
+                ("layer normalisation", norm, "not supported"),
                 ("stacked cells", own, "Loop"),
                 ("GRU with gates of its own", k.layers.GRU(4, activation="gelu"), "Loop")):
             score.case("%s: refused: %s" % (version, name), check_refused,
