@@ -477,8 +477,10 @@ static bool check_counts(struct onnx_import *import)
 {
     for (uint32_t k = 0; k < n_carried(import); k++) {
         const struct onnx_term *in = carried_in(import, k), *out = result(import, 1 + k);
+        int64_t more;
         if (in && in->kind == TERM_COUNT &&
-            (!out || out->kind != TERM_COUNT || out->offset != in->offset + 1))
+            (!out || out->kind != TERM_COUNT || __builtin_sub_overflow(out->offset, in->offset, &more) ||
+             more != 1))
             return onnx_fail(import, "carries a whole number that is no count of its rounds");
     }
     return true;

@@ -147,10 +147,10 @@ static bool slice_time(struct onnx_import *import, struct onnx_frames *frames,
                        const struct onnx_range *r)
 {
     struct onnx_range to_end = *r;
-    struct onnx_int size = onnx_axis_size(frames->axes[r->axis]);
+    struct onnx_int length, size = onnx_axis_size(frames->axes[r->axis]);
     uint32_t pace = frames->axes[r->axis].pace;
     int64_t frozen = onnx_frozen_time(import, pace);
-    bool first, last;
+    bool one, first, last;
     to_end.start = onnx_plain(0);
     if (is_whole(r, size, frozen))
         return true;
@@ -158,9 +158,11 @@ static bool slice_time(struct onnx_import *import, struct onnx_frames *frames,
         frames->backward = !frames->backward && !runs_step_by_step(import);
         return true;
     }
-    first = onnx_same(r->start, onnx_plain(0)) && onnx_same(r->end, onnx_plain(1)) && r->step > 0;
+    one = onnx_int_sub(r->end, r->start, &length) && onnx_same(length, onnx_plain(1)) &&
+          !onnx_same(r->end, onnx_plain(0)); /* from -1 to 0 is nothing */
+    first = one && onnx_same(r->start, onnx_plain(0)) && r->step > 0;
     last = is_last_step(import, pace, r->start) && is_whole(&to_end, size, frozen);
-    if (import->unrolled && onnx_is_plain(r->start) && onnx_same(r->end, onnx_plain(r->start.offset + 1)))
+    if (import->unrolled && one && onnx_is_plain(r->start))
         return take_step(import, frames, r->axis, r->start, true);
     if (!first && !last)
         return refuse_steps(import);
