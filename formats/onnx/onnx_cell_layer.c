@@ -158,18 +158,27 @@ static bool find_hidden(struct laying *l)
     return onnx_fail(l->import, "a cell has no recurrent weights");
 }
 
+static bool is_all_items(const struct onnx_range *range, uint32_t rank)
+{
+    return range->axis != rank - 1 && range->step == 1 && onnx_same(range->start, onnx_plain(0)) &&
+           onnx_is_plain(range->end) && range->end.offset >= INT32_MAX;
+}
+
 /* What a Slice leaves of `count` rows. */
 static bool slice_rows(struct onnx_import *import, uint32_t rank, int64_t *start, int64_t *count)
 {
     struct onnx_range range[ONNX_MAX_AXES];
+    const struct onnx_range *cut = range;
     uint32_t n;
     if (!onnx_slice_ranges(import, rank, range, &n))
         return false;
-    if (n != 1 || range[0].axis != rank - 1 || range[0].step != 1 || !onnx_is_plain(range[0].start) ||
-        !onnx_is_plain(range[0].end))
+    while (cut + 1 < range + n && is_all_items(cut, rank))
+        cut++;
+    if (cut + 1 != range + n || cut->axis != rank - 1 || cut->step != 1 || !onnx_is_plain(cut->start) ||
+        !onnx_is_plain(cut->end))
         return onnx_fail(import, "cuts gates of a cell along another axis than the last one of %u, or with "
                          "steps", rank);
-    onnx_clamp_range(range[0].start.offset, range[0].end.offset, 1, *count, start, count);
+    onnx_clamp_range(cut->start.offset, cut->end.offset, 1, *count, start, count);
     return true;
 }
 

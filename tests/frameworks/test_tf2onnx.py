@@ -205,6 +205,7 @@ def models(k):
             name + " sequence": of(lay(kind, 4, **steps), lay(L.Dense, 3)),
             name + " fixed time": of(lay(kind, 4, **steps), shape=(T, I)),
             name + " fixed batch and time": of(lay(kind, 4), shape=(T, I), batch=B),
+            name + " unrolled": of(lay(kind, 4, unroll=True, **steps), lay(L.Dense, 3), shape=(T, I)),
             name + " stacked": of(lay(kind, 4, **steps), lay(L.Dropout, 0.3), lay(kind, 3)),
             name + " backwards": of(lay(kind, 4, go_backwards=True)),
             name + " backwards sequence": of(lay(kind, 4, go_backwards=True, **steps)),
