@@ -10,6 +10,7 @@ import os
 import re
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 SKIPPED = 77
@@ -88,10 +89,11 @@ def main():
     python = os.environ.get("LSTMRUN_PYTHON") or sys.executable
     build = os.path.abspath(os.environ.get("LSTMRUN_BUILD", "build"))
     passed = failed = skipped = 0
-    for name in names:
-        good, bad, left = report(name, *run(python, name, build))
-        passed, failed, skipped = passed + good, failed + bad, skipped + left
-        sys.stdout.flush()
+    with ThreadPoolExecutor(min(2, os.cpu_count() or 1)) as pool:  # most of a suite has one thread
+        for name, done in zip(names, pool.map(lambda name: run(python, name, build), names)):
+            good, bad, left = report(name, *done)
+            passed, failed, skipped = passed + good, failed + bad, skipped + left
+            sys.stdout.flush()
     if skipped:
         print("%d suites were SKIPPED. To run them: %s -m pip install %s (for those of TensorFlow also: %s)" %
               (skipped, python, PACKAGES, TENSORFLOW))
