@@ -356,6 +356,24 @@ Test(import_keras, products_of_masked_steps_depend_on_the_version)
     imported_free(&model);
 }
 
+/* Rescaling passes a mask on in Keras 3 only, so a mean behind it is one of all steps in Keras 2. */
+Test(import_keras, rescaled_masked_steps_depend_on_the_version)
+{
+    static const char text[] = SEQUENTIAL(
+        LAYER("Masking", "\"mask_value\": 0") ", " LAYER("Rescaling", "\"scale\": 2") ", "
+        LAYER("GlobalAveragePooling1D", "\"keepdims\": false"));
+    struct imported model;
+    import_text(text, "", "2.4", &model);
+    EXPECT_TYPES(&model, MODEL_MASK, MODEL_MUL, MODEL_ACTIVATION, MODEL_MEAN);
+    imported_free(&model);
+    import_text(text, "", "3.15.1", &model);
+    EXPECT_TYPES(&model, MODEL_MASK, MODEL_MUL, MODEL_ACTIVATION, MODEL_ACTIVATION, MODEL_ATTENTION);
+    imported_free(&model);
+    import_text(text, "", NULL, &model);
+    cr_expect(!model.good && strstr(model.error, "Keras 2 does not"), "%s", model.error);
+    imported_free(&model);
+}
+
 /* A chain as long as a model may be, listed from its end: no recursion, no hang. */
 Test(import_keras, long_chains)
 {

@@ -146,10 +146,11 @@ class Making:
         return layers.LayerNormalization(scale=scale, center=center, epsilon=0.01)
 
     def simple(self):
-        return self.rng.choice([
+        rescaling = [] if self.old and self.masked else [layers.Rescaling(0.5, 0.25)]  # Keras 2 drops the mask
+        return self.rng.choice(rescaling + [
             layers.Dropout(0.3), layers.GaussianNoise(0.1), layers.Activation(self.rng.choice(FRAME_ACTS)),
             layers.LeakyReLU(), layers.LeakyReLU(0.1), layers.ELU(0.7), layers.ReLU(), layers.ReLU(2.5),
-            layers.ReLU(negative_slope=0.2), layers.ReLU(threshold=0.3), layers.Rescaling(0.5, 0.25),
+            layers.ReLU(negative_slope=0.2), layers.ReLU(threshold=0.3),
             layers.SpatialDropout1D(0.1), layers.ActivityRegularization(0.1)])
 
     def inner_model(self):

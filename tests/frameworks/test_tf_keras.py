@@ -82,6 +82,7 @@ FIXED = {
     "masked words": lambda: words(layers.LSTM(5), layers.Dense(1), mask=True),
     "masked both ways": lambda: words(layers.Bidirectional(layers.GRU(3, **STEPS)), layers.LSTM(3),
                                       mask=True),
+    "masked words, rescaled": lambda: words(layers.Rescaling(0.5, 0.25), layers.LSTM(5), mask=True),
     "Masking": lambda: frames(layers.Masking(0.0), layers.GRU(4, **STEPS), layers.Dense(2)),
     "GRU reset before": lambda: frames(layers.GRU(4, reset_after=False)),
     "GRU reset after": lambda: frames(layers.GRU(4)),
