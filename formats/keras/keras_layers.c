@@ -44,8 +44,9 @@ static bool add_rescaling(struct keras_work *work, const struct keras_layer *lay
     struct keras_activation affine = {.code = MODEL_ACT_IDENTITY};
     double scale, offset;
     if (in->mask != MODEL_NONE && !work->major)
-        return keras_fail(work, layer, "Keras 3 passes the mask of its input on and Keras 2 does not, and which "
-                          "of them wrote this is not in the file; add \"keras_version\" to the JSON of --spec");
+        return keras_fail(work, layer, "Keras 3 passes the mask of its input on and Keras 2 does not, and "
+                          "which of them wrote this is not in the file; add \"keras_version\" to the JSON of "
+                          "--spec");
     if (in->mask != MODEL_NONE && work->major < 3) {
         keras_note(work, layer, "passes no mask on, as in Keras 2");
         out->mask = MODEL_NONE;
