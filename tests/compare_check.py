@@ -49,8 +49,8 @@ for line in sys.stdin:
         ns = {"fast": 100.0, "slow": 300.0}.get(temper, 200.0)
         answer = {"calls": 4, "ns": [ns, ns + 10, ns + 20], "cpu_ns": 24 * ns, "wall_ns": 12 * ns}
     elif word == "clock":
-        turns = open(notes).read().split().count("time")
-        shared = {"crowded": turns in (1, 2), "besieged": turns > 0}.get(temper, False)
+        looks = open(notes).read().split().count("clock")
+        shared = {"crowded": looks in (2, 3, 4), "besieged": looks > 1, "halved": True}.get(temper, False)
         answer = {"ghz": 2.0, "width": 5.0 if shared else 10.0}
     else:
         answer = {}
@@ -182,13 +182,18 @@ def part(*records, machine="CPU A", planner=()):
 def samples_are_summed_up():
     close(figures.quantile([4, 1, 3, 2], 0.5), 2.5, "median")
     close(figures.quantile([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11], 0.1), 2, "p10")
-    found = figures.summarise({"rounds": [{"calls": 2, "ns": [10.0, 20.0], "cpu_ns": 60, "wall_ns": 60},
-                                          {"calls": 4, "ns": [30.0], "cpu_ns": 100, "wall_ns": 120}],
-                               "error": 0.0, "open_ns": 1, "rss_kb": None, "rss_before_kb": None})
+    rounds = [{"calls": 2, "ns": [10.0, 20.0], "cpu_ns": 60, "wall_ns": 60, "shared": False},
+              {"calls": 4, "ns": [30.0], "cpu_ns": 100, "wall_ns": 120, "shared": False}]
+    result = {"rounds": rounds, "error": 0.0, "open_ns": 1, "rss_kb": None, "rss_before_kb": None}
+    found = figures.summarise(result)
     close(found["median_ns"], 20, "median")
     close(found["min_ns"], 10, "least")
     close(found["cpu_ns"], 160 / 8, "CPU time of one call")
     equal(found["round_ns"], [15.0, 30.0], "medians of rounds")
+    rounds[1]["shared"] = True
+    equal(figures.summarise(result)["median_ns"], 15.0, "only the round on cores of its own")
+    rounds[0]["shared"] = True
+    equal(figures.summarise(result)["median_ns"], 20.0, "no such round")
 
 
 @test
@@ -351,7 +356,7 @@ def read_error(path):
         return float(file.read()) - 1
 
 
-def race_of(folder, tempers, said, clock=None):
+def race_of(folder, tempers, said, clocks=(), threads=1):
     notes, cpus = os.path.join(folder, "notes"), {min(os.sched_getaffinity(0))}
 
     def start(temper):
@@ -359,8 +364,8 @@ def race_of(folder, tempers, said, clock=None):
                                 os.path.join(folder, "log"))
         equal(worker.greet()["runtime"], temper, "greeting")
         return worker
-    return timing.Race({(1, temper): start(temper) for temper in tempers}, FakeStore(folder),
-                       start(clock) if clock else None, said.append)
+    return timing.Race({(threads, temper): start(temper) for temper in tempers}, FakeStore(folder),
+                       [start(clock) for clock in clocks], said.append)
 
 
 @test
@@ -383,7 +388,7 @@ def workers_take_turns():
 def wrong_and_broken_workers_are_left_out_loudly():
     with tempfile.TemporaryDirectory() as folder:
         said = []
-        race = race_of(folder, ["fast", "wrong", "dying", "refusing", "babbling"], said, clock="clock")
+        race = race_of(folder, ["fast", "wrong", "dying", "refusing", "babbling"], said, clocks=["clock"])
         for _ in range(2):
             found = race.run(cases.parse("lstm-t1n1c1h8"), read_error, 1, 0.001)[0]
             equal(list(found["runtimes"]), ["fast"], "timed")
@@ -398,15 +403,20 @@ def wrong_and_broken_workers_are_left_out_loudly():
 
 @test
 def turns_on_a_shared_core_are_taken_again():
-    for clock, turns, words in (("clock", 1, []), ("crowded", 4, []), ("besieged", 6, ["shared in 1 of 1"])):
+    timing.PATIENCE_SECONDS = 1.0
+    shared = ["shared in 1 of 1"]
+    for threads, clocks, turns, words in ((1, ["clock"], 1, []), (1, ["crowded"], 2, []),
+                                          (1, ["besieged"], 2, shared), (1, ["clock", "halved"], 1, []),
+                                          (2, ["clock", "halved"], 1, shared), (2, ["clock", "clock"], 1, [])):
         with tempfile.TemporaryDirectory() as folder:
             said = []
-            race = race_of(folder, ["fast"], said, clock=clock)
+            race = race_of(folder, ["fast"], said, clocks, threads)
             found = race.run(cases.parse("lstm-t1n1c1h8"), read_error, 1, 0.001)[0]
             race.end()
             with open(os.path.join(folder, "notes")) as file:
-                equal(sum(line == "fast time\n" for line in file), turns, "turns beside " + clock)
+                equal(sum(line == "fast time\n" for line in file), turns, "turns beside %s" % clocks)
         equal(found["runtimes"]["fast"]["samples"], 3, "samples of one turn")
+        equal(found["runtimes"]["fast"]["shared_rounds"], len(words), "rounds on shared cores")
         equal([word in line for word, line in zip(words, said)], [True] * len(said), "said: %r" % said)
 
 

@@ -3,7 +3,8 @@
  * A worker that answers "clock" with the clock rate, from a chain of multiplications each of which waits for
  * the one before: cycles a step are only worth something with the clock of that very moment. And with how
  * many instructions that do nothing it gets through in a cycle: about half as many as else while the other
- * thread of its core belongs to somebody busy, such as another guest of the host, which this system cannot see.
+ * thread of its core is busy, be it with another guest of the host or with this program's twin on what the
+ * system believes to be another core.
  */
 #define _POSIX_C_SOURCE 199309L
 #include <stdint.h>

@@ -99,15 +99,17 @@ class Setup:
         return workers.Worker(runtime["name"], runtimes.command_of(runtime, threads, self.options.isa), cpus,
                               runtime.get("env"), log)
 
-    def clock(self, cpus):
-        """A worker on the first of the processors, or None, which leaves cycles out."""
+    def clocks(self):
+        """A worker on each processor that is used, or none, which leaves cycles out."""
         program, why = install.clock_worker(install.workers_folder(self.folder, self.build))
-        if program:
-            clock = workers.Worker("clock", [program], cpus[:1])
+        if not program:
+            say("no clock: %s" % why)
+            return []
+        cpus = next(filter(None, map(machine.choose_cpus, sorted(self.options.threads, reverse=True))), [])
+        found = [workers.Worker("clock", [program], [cpu]) for cpu in cpus]
+        for clock in found:
             clock.greet()
-            return clock
-        say("no clock: %s" % why)
-        return None
+        return found
 
 
 # ---- timing ------------------------------------------------------------------------------------------------
@@ -157,8 +159,7 @@ def time_all(setup, chosen, found, keep):
     import numpy
     from . import oracle
     options, store = setup.options, setup.store
-    race = timing.Race(start_workers(setup, found["runs"][0]), store, setup.clock(machine.choose_cpus(1)),
-                       say, options.fresh)
+    race = timing.Race(start_workers(setup, found["runs"][0]), store, setup.clocks(), say, options.fresh)
     for number, case in enumerate(chosen):
         say("%s (%d of %d)" % (case, number + 1, len(chosen)))
         expected = store.expected(case)

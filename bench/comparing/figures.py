@@ -27,13 +27,17 @@ def geometric_mean(numbers):
 
 
 def summarise(result):
-    """Figures of one runtime from the answers of all its rounds; times are of one call."""
-    samples = [ns for answer in result["rounds"] for ns in answer["ns"]]
-    calls = sum(answer["calls"] * len(answer["ns"]) for answer in result["rounds"])
-    cpu = sum(answer["cpu_ns"] for answer in result["rounds"])
+    """Figures of one runtime from the answers of all its rounds, or where there are such, of those that had the
+    cores to themselves; times are of one call."""
+    alone = [answer for answer in result["rounds"] if not answer["shared"]]
+    rounds = alone or result["rounds"]
+    samples = [ns for answer in rounds for ns in answer["ns"]]
+    calls = sum(answer["calls"] * len(answer["ns"]) for answer in rounds)
+    cpu = sum(answer["cpu_ns"] for answer in rounds)
     return {"median_ns": median(samples), "min_ns": min(samples), "p10_ns": quantile(samples, 0.1),
             "p90_ns": quantile(samples, 0.9), "cpu_ns": cpu / calls, "calls": calls, "samples": len(samples),
-            "round_ns": [median(answer["ns"]) for answer in result["rounds"]],
+            "round_ns": [median(answer["ns"]) for answer in rounds],
+            "rounds": len(result["rounds"]), "shared_rounds": len(result["rounds"]) - len(alone),
             **{key: result[key] for key in ("error", "open_ns", "rss_kb", "rss_before_kb")}}
 
 

@@ -2,9 +2,11 @@
 """One case: every runtime is checked against the oracle, then they take turns, with each number of threads.
 
 Only one works at a time; in each round another one begins, so that a clock that drifts, and what the one
-before left in the caches, falls on all alike. A turn during which the core was shared is taken again: on a
-rented machine its other thread may be somebody else's, which costs whoever computes then up to two thirds.
-Whether it was is told by the clock's program before and after, never by the time that the runtime took.
+before left in the caches, falls on all alike. A turn waits for cores of its own and is taken again if it did
+not have them to its end: on a rented machine a core's other thread may be somebody else's, which costs whoever
+computes then up to two thirds, or two processors may be both threads of one core for a while, which costs two
+threads half. Whether that was so is told by the clock's program, on all processors of the turn at once, before
+and after it, never by the time that the runtime took.
 """
 import os
 import time
@@ -15,8 +17,9 @@ from .workers import WorkerError
 WORST_ERROR = 1e-4
 REST_SECONDS = 0.03
 LONGEST_REST_SECONDS = 2.0
-ALONE = 0.9  # of the most instructions a cycle that this core was seen to start
-TRIES = 6    # of a turn
+ALONE = 0.9  # of the most instructions a cycle that a core was seen to start
+PAUSE_SECONDS = 0.02    # from one look to the next
+PATIENCE_SECONDS = 4.0  # with a turn; after that it counts as it is
 
 
 def order_of(entries, turn):
@@ -29,9 +32,10 @@ def order_of(entries, turn):
 class Race:
     """All workers, {(threads, name): worker}, and how far each has come with the case at hand."""
 
-    def __init__(self, workers, store, clock, say, fresh=False):
-        self.workers, self.store, self.clock, self.say, self.fresh = workers, store, clock, say, fresh
-        self.results, self.refused, self.clocks, self.width = {}, {}, [], 0
+    def __init__(self, workers, store, clocks, say, fresh=False):
+        """`clocks`: the clock's program on each processor, in the order in which workers use these."""
+        self.workers, self.store, self.clocks, self.say, self.fresh = workers, store, clocks, say, fresh
+        self.results, self.refused, self.rates, self.width = {}, {}, [], 0
 
     def _refuse(self, entry, why):
         self.refused[entry] = why
@@ -76,30 +80,35 @@ class Race:
         if not error <= WORST_ERROR:
             self._refuse(entry, "its outputs are %.2g off the oracle's, more than %g" % (error, WORST_ERROR))
             return
-        self.results[entry] = {"error": error, "open_ns": opened.get("open_ns"), "rounds": [], "shared": 0,
+        self.results[entry] = {"error": error, "open_ns": opened.get("open_ns"), "rounds": [],
                                "rss_kb": opened.get("rss_kb") if before_kb else None,
                                "rss_before_kb": before_kb}
 
-    def _alone(self):
-        """False: another thread works on the first processor's core; takes the clock down as well."""
+    def _alone(self, threads):
+        """False: something else works on the cores of so many threads, or they are one core; takes the clock
+        rates down as well."""
         self._settle()
-        if not self.clock:
-            return True
-        answer = self.clock.ask("clock")
-        self.clocks.append(answer["ghz"])
-        width = answer.get("width") or 0
-        self.width = max(self.width, width)
-        return width >= ALONE * self.width
+        clocks = self.clocks[:threads]
+        for clock in clocks:
+            clock.tell("clock")
+        answers = [clock.hear("clock") for clock in clocks]
+        self.rates += [answer["ghz"] for answer in answers]
+        widths = [answer.get("width") or 0 for answer in answers]
+        self.width = max([self.width, *widths])
+        return all(width >= ALONE * self.width for width in widths)
 
     def _take_turn(self, entry, ns):
-        """An answer to "time", if one of a few tries can be had on a core of its own."""
-        for _ in range(TRIES):
-            alone = self._alone()
+        """An answer to "time", on cores of its own if these can be had within the patience."""
+        until = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            alone = self._alone(entry[0])
+            if not alone and time.monotonic() < until:
+                time.sleep(PAUSE_SECONDS)
+                continue
             answer = self.workers[entry].ask("time %d" % ns)
-            if self._alone() and alone:
+            answer["shared"] = not (alone and self._alone(entry[0]))
+            if not answer["shared"] or time.monotonic() >= until:
                 return answer
-        self.results[entry]["shared"] += 1
-        return answer
 
     def _time_round(self, turn, ns):
         for entry in order_of(list(self.results), turn):
@@ -110,9 +119,10 @@ class Race:
 
     def _tell_shared(self):
         for (threads, name), result in self.results.items():
-            if result["shared"]:
-                self.say("%s, %d thread(s): the core was shared in %d of %d turns"
-                         % (name, threads, result["shared"], len(result["rounds"])))
+            shared = sum(answer["shared"] for answer in result["rounds"])
+            if shared:
+                self.say("%s, %d thread(s): cores were shared in %d of %d turns"
+                         % (name, threads, shared, len(result["rounds"])))
 
     def _close(self):
         for worker in self.workers.values():
@@ -125,15 +135,15 @@ class Race:
     def _record(self, case, threads):
         runtimes = {name: figures.summarise(result)
                     for (count, name), result in self.results.items() if count == threads}
-        clocks = [ghz for ghz in self.clocks if ghz]
+        rates = [ghz for ghz in self.rates if ghz]
         return {"case": str(case), "threads": threads,
-                "clock_ghz": figures.median(clocks) if clocks else None,
+                "clock_ghz": figures.median(rates) if rates else None,
                 "refused": {name: why for (count, name), why in self.refused.items() if count == threads},
                 "runtimes": runtimes}
 
     def run(self, case, error_of, rounds, seconds):
         """A record for each number of threads. `error_of(path)`: how far the outputs in a file are off."""
-        self.results, self.refused, self.clocks = {}, {}, []
+        self.results, self.refused, self.rates = {}, {}, []
         for entry in self.workers:
             self._open_and_check(entry, case, error_of)
         for turn in range(rounds):
@@ -143,5 +153,5 @@ class Race:
         return [self._record(case, threads) for threads in sorted({entry[0] for entry in self.workers})]
 
     def end(self):
-        for worker in [*self.workers.values(), *([self.clock] if self.clock else [])]:
+        for worker in [*self.workers.values(), *self.clocks]:
             worker.end()

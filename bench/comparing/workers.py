@@ -86,12 +86,19 @@ class Worker:
             raise WorkerError("%s: %s: %s" % (self.name, asked, answer["error"]))
         return answer
 
-    def ask(self, command):
+    def tell(self, command):
+        """Without waiting for the answer, which hear() gives."""
         try:
             self.process.stdin.write(command.encode() + b"\n")
         except BrokenPipeError:
             raise WorkerError("%s: has ended: %s" % (self.name, self._tail())) from None
+
+    def hear(self, command):
         return self._answer(command)
+
+    def ask(self, command):
+        self.tell(command)
+        return self.hear(command)
 
     def rss_kb(self):
         """Its memory, or None."""
