@@ -66,12 +66,14 @@ static double best_rate(void (*work)(void))
 int main(void)
 {
     char line[64];
+    double best_ghz = 0; /* a chain that was interrupted each time would make the core look wide */
     printf("{\"runtime\": \"clock\"}\n");
     fflush(stdout);
     while (fgets(line, sizeof line, stdin)) {
         const double ghz = CYCLES > 0 && strcmp(line, "clock\n") == 0 ? CYCLES * best_rate(chain) : 0;
+        best_ghz = ghz > best_ghz ? ghz : best_ghz;
         if (ghz > 0)
-            printf("{\"ghz\": %.4f, \"width\": %.3f}\n", ghz, best_rate(crowd) / ghz);
+            printf("{\"ghz\": %.4f, \"width\": %.3f}\n", ghz, best_rate(crowd) / best_ghz);
         else
             printf("{\"ghz\": null}\n");
         fflush(stdout);

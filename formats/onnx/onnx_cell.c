@@ -115,8 +115,8 @@ static bool may_be_state(const struct cell_finder *f, int32_t value)
  * inputs from the later one, for x is named first. */
 static bool second_is_state(const struct cell_finder *f, int32_t a, int32_t b, int32_t c)
 {
-    int32_t root_a = cell_root(f, a), root_b = cell_root(f, b), root_c = c == ONNX_ABSENT ? c : cell_root(f,
-                                                                                                          c);
+    int32_t root_a = cell_root(f, a), root_b = cell_root(f, b);
+    int32_t root_c = c == ONNX_ABSENT ? c : cell_root(f, c);
     if (root_c != ONNX_ABSENT && (root_a == root_c || root_b == root_c))
         return root_b == root_c;
     if (root_c != ONNX_ABSENT && f->owner[root_c] >= 0)
@@ -401,8 +401,8 @@ static bool gru_sums(const struct cell_finder *f, const struct mixture *mix, boo
     for (uint32_t i = 0; i < cell->n_sums; i++)
         if (!cell_sort_terms(f, cell->state, i == 2 ? seen : cell->state, &sums[i]))
             return false;
-    return !cell->reset_after || (!cell_has_kind(&sums[2], TERM_STATE) && !cell_has_kind(&sums[3],
-                                                                                         TERM_INPUT));
+    return !cell->reset_after ||
+           (!cell_has_kind(&sums[2], TERM_STATE) && !cell_has_kind(&sums[3], TERM_INPUT));
 }
 
 static bool has_gru_terms(const struct cell_sum *sums, struct onnx_cell *cell)
