@@ -116,7 +116,9 @@ double cost_layer(const struct machine *machine, const struct layer_cost *layer,
     const bool both = layer->directions == 2;
     const bool apart = both && threads > 1;
     const uint32_t group = !layer->fused ? 1 : apart ? threads / 2 : threads;
-    const bool hoisted = layer->fused && choose_hoist(items, steps, 6) > 0;
+    const double bytes = layer->directions * (layer->weight_bytes_x + layer->weight_bytes_h);
+    const size_t tile = choose_hoist_tile(machine, bytes, 6);
+    const bool hoisted = layer->fused && choose_hoist(items, steps, tile) > 0;
     const double step = cost_step(machine, layer, (double)items, group, hoisted);
     const bool met = layer->fused && !both; /* in the last step already */
     return slow * (double)steps * step * (both && !apart ? 2 : 1) + (met ? 0 : join);
@@ -240,6 +242,13 @@ void split_force(struct split_table *table, const struct machine *machine,
             const bool brief = cost <= most_share(own.mode) * openmp;
             table->of[i][s] = split.mode == SPLIT_ITEMS && brief ? own : split;
         }
+}
+
+size_t choose_hoist_tile(const struct machine *machine, double weight_bytes, size_t tile)
+{
+    enum { FAR_TILE = 20 };
+    const bool far = machine->l3 && weight_bytes > 0.5 * (double)machine->l3;
+    return far && tile < FAR_TILE ? FAR_TILE : tile;
 }
 
 size_t choose_hoist(size_t items, size_t steps, size_t tile)

@@ -112,8 +112,12 @@ void split_fill(struct split_table *table, const struct machine *machine,
 void split_force(struct split_table *table, const struct machine *machine,
                  const struct layer_cost *layers, size_t n_layers, struct split split);
 
-/* Steps of which the input part of a recurrent product is computed ahead, for a tile of
- * `tile` rows: 0 when the items alone fill the tile, so that nothing is gained. */
+/* Items from which on nothing is gained by computing the input part of a recurrent layer ahead: those
+ * that fill a tile of `tile` rows; more where the layer's weights, so many bytes, do not stay in the
+ * L3 from one step to the next, as those of the input part are then read once for many steps. */
+size_t choose_hoist_tile(const struct machine *machine, double weight_bytes, size_t tile);
+
+/* Steps of which the input part is computed ahead: 0 with no fewer than `tile` items, or for `tile` 0. */
 size_t choose_hoist(size_t items, size_t steps, size_t tile);
 
 enum { HOIST_ROWS = 64 };

@@ -299,6 +299,12 @@ bool recurrent_pack(struct plan_builder *builder, const struct plan_op *plan_op,
            plan_pack(builder, &h, pack->widest, pack->bias_h, pack->bias_h, pack->h);
 }
 
+size_t recurrent_hoist_tile(const struct lstm_plan *plan, const struct recurrent_op *op, size_t tile_items)
+{
+    const double weights = (double)op->n_directions * op->gates * op->hidden * (double)(op->n_x + op->n_r);
+    return choose_hoist_tile(&plan->machine, weights * sizeof(float), tile_items);
+}
+
 void recurrent_hoist_room(struct lstm_plan *plan, const struct packed_matrix *x)
 {
     if (x->panels.columns > plan->hoist_columns)

@@ -121,6 +121,9 @@ bool recurrent_pack(struct plan_builder *builder, const struct plan_op *op,
 /* Activations are those of the textbook's cell in each direction. */
 bool recurrent_standard_acts(const struct layer *layer);
 
+/* Items that make it pointless to compute the input part ahead, with a kernel whose tiles these many fill. */
+size_t recurrent_hoist_tile(const struct lstm_plan *plan, const struct recurrent_op *op, size_t tile_items);
+
 /* Room for the input part of a matrix, computed ahead. */
 void recurrent_hoist_room(struct lstm_plan *plan, const struct packed_matrix *x);
 

@@ -47,7 +47,7 @@ static lstm_status build(struct plan_builder *builder, struct plan_op *plan_op, 
 {
     struct recurrent_op *op = &plan_op->u.recurrent;
     struct lstm_plan *plan = builder->plan;
-    op->hoist_tile = plan->gru->tile_items;
+    op->hoist_tile = recurrent_hoist_tile(plan, op, plan->gru->tile_items);
     for (uint32_t d = 0; d < op->n_directions; d++) {
         if (!build_direction(builder, plan_op, d))
             return error_nomem(error);

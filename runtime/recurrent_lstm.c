@@ -45,7 +45,8 @@ static lstm_status build(struct plan_builder *builder, struct plan_op *plan_op, 
     struct recurrent_op *op = &plan_op->u.recurrent;
     struct lstm_plan *plan = builder->plan;
     /* A product over the same panels lets the input part be computed ahead. */
-    op->hoist_tile = plan->gemm->widest == plan->lstm->widest ? plan->lstm->tile_items : 0;
+    if (plan->gemm->widest == plan->lstm->widest)
+        op->hoist_tile = recurrent_hoist_tile(plan, op, plan->lstm->tile_items);
     for (uint32_t d = 0; d < op->n_directions; d++) {
         if (!build_direction(builder, plan_op, d))
             return error_nomem(error);

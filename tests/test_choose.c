@@ -172,6 +172,20 @@ Test(choose, hoist)
                      "row %zu", i);
 }
 
+Test(choose, hoist_where_weights_do_not_stay)
+{
+    const struct machine machine = two_near_cores(); /* an L3 of 32 MiB */
+    const double mib = 1 << 20;
+    struct machine unknown = machine;
+    unknown.l3 = 0;
+    cr_expect_eq(choose_hoist_tile(&machine, 8 * mib, 6), 6);
+    cr_expect_eq(choose_hoist_tile(&unknown, 32 * mib, 6), 6);
+    const size_t tile = choose_hoist_tile(&machine, 32 * mib, 6);
+    cr_expect_eq(choose_hoist(8, 25, tile), 8);
+    cr_expect_eq(choose_hoist(16, 25, tile), 4);
+    cr_expect_eq(choose_hoist(32, 25, tile), 0);
+}
+
 Test(choose, levels)
 {
     const struct machine machine = two_cores();
