@@ -246,7 +246,7 @@ void split_force(struct split_table *table, const struct machine *machine,
 
 size_t choose_hoist_tile(const struct machine *machine, double weight_bytes, size_t tile)
 {
-    enum { FAR_TILE = 20 };
+    enum { FAR_TILE = 20 }; /* of (1024, 1024) 16 items gained 1 %, 24 lost 1 % */
     const bool far = machine->l3 && weight_bytes > 0.5 * (double)machine->l3;
     return far && tile < FAR_TILE ? FAR_TILE : tile;
 }

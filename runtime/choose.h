@@ -113,8 +113,9 @@ void split_force(struct split_table *table, const struct machine *machine,
                  const struct layer_cost *layers, size_t n_layers, struct split split);
 
 /* Items from which on nothing is gained by computing the input part of a recurrent layer ahead: those
- * that fill a tile of `tile` rows; more where the layer's weights, so many bytes, do not stay in the
- * L3 from one step to the next, as those of the input part are then read once for many steps. */
+ * that fill a tile of `tile` rows; more where the layer's weights, `weight_bytes` of all directions, do
+ * not stay in the L3 from one step to the next, as those of the input part are then read once for many
+ * steps. */
 size_t choose_hoist_tile(const struct machine *machine, double weight_bytes, size_t tile);
 
 /* Steps of which the input part is computed ahead: 0 with no fewer than `tile` items, or for `tile` 0. */

@@ -22,6 +22,7 @@ struct batch {
     size_t steps[MAX_ITEMS], frames[MAX_ITEMS]; /* of input and output */
     float *input[MAX_ITEMS], *output[MAX_ITEMS], *states[MAX_ITEMS];
     bool openmp; /* deals out the items, however short the run */
+    bool far;    /* layers are stepped as if the L3 did not keep their weights */
 };
 
 static lstm_plan_options options_of(const char *isa, uint32_t threads, size_t items, size_t steps)
@@ -51,6 +52,17 @@ static void use_openmp(struct lstm_plan *plan)
         for (size_t s = 0; s < SPLIT_STEP_CLASSES; s++)
             if (plan->splits.of[i][s].mode == SPLIT_OWN_ITEMS)
                 plan->splits.of[i][s].mode = SPLIT_ITEMS;
+}
+
+/* Of layers of that size, for which a test has no time, the input part is computed ahead for more items. */
+static void use_far(struct lstm_plan *plan)
+{
+    const struct machine small = {.l3 = 1};
+    for (uint32_t i = 0; i < plan->n_ops; i++) {
+        struct recurrent_op *op = &plan->ops[i].u.recurrent;
+        if (plan->ops[i].layer->type->family == LAYER_RECURRENT && op->hoist_tile)
+            op->hoist_tile = choose_hoist_tile(&small, 2, op->hoist_tile);
+    }
 }
 
 static struct batch batch_make(struct test_model model, uint64_t seed, size_t n, size_t most_steps)
@@ -115,6 +127,8 @@ static void check_batch(const struct batch *b, const lstm_plan_options *options,
     lstm_item items[MAX_ITEMS];
     if (b->openmp)
         use_openmp(s.plan);
+    if (b->far)
+        use_far(s.plan);
     float *states = test_floats(b->n_states);
     for (size_t i = 0; i < n; i++) {
         size_t from = order[i];
@@ -250,6 +264,27 @@ Test(bits, forced_threads)
                 isa = next_isa(&b.model, isa + 1);
                 isa = test_isa_names[isa] ? isa : next_isa(&b.model, 0);
             }
+        batch_free(&b);
+    }
+}
+
+Test(bits, layers_that_the_caches_do_not_keep)
+{
+    static const uint32_t shapes[][4] = {
+        {3, MODEL_FORWARD, MODEL_LSTM, 0},    {20, MODEL_BIDIRECTIONAL, MODEL_LSTM, 0},
+        {45, MODEL_FORWARD, MODEL_LSTM, 0},   {12, MODEL_FORWARD, MODEL_GRU, 0},
+        {45, MODEL_BIDIRECTIONAL, MODEL_GRU, 1}, {40, MODEL_BIDIRECTIONAL, MODEL_RNN, 0},
+    };
+    for (size_t i = 0; i < test_rounds(sizeof shapes / sizeof *shapes); i++) {
+        struct test_model model = large_model(shapes[i][0], shapes[i][1], shapes[i][2], shapes[i][3]);
+        struct batch b = batch_make(model, 801 + i, 21, 9);
+        b.far = true;
+        for (size_t isa = next_isa(&b.model, 0); test_isa_names[isa]; isa = next_isa(&b.model, isa + 1))
+            for (uint32_t threads = 1; threads <= 2; threads++)
+                for (size_t n = 7; n <= 21; n += 4) {
+                    lstm_plan_options options = forced_options(&b.model, test_isa_names[isa], true, threads);
+                    check_rotated(&b, &options, n, i);
+                }
         batch_free(&b);
     }
 }
