@@ -5,6 +5,7 @@
 #define _DEFAULT_SOURCE 1
 
 #include <criterion/criterion.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,19 +14,20 @@
 
 #include "formats/mapfile.h"
 
-enum { PATH_BYTES = 256 };
-
-/* A new folder for one test. */
-static void make_folder(char *path)
-{
-    const char *base = getenv("TMPDIR");
-    snprintf(path, PATH_BYTES, "%s/lstmrun-test-XXXXXX", base && strlen(base) < 200 ? base : "/tmp");
-    cr_assert_not_null(mkdtemp(path));
-}
+enum { PATH_BYTES = 4096, ERROR_BYTES = PATH_BYTES + 256 };
 
 static void join(char *out, const char *folder, const char *name)
 {
-    cr_assert(snprintf(out, PATH_BYTES, "%.200s/%.40s", folder, name) < PATH_BYTES);
+    const int n = snprintf(out, PATH_BYTES, "%s/%s", folder, name);
+    cr_assert(n >= 0 && n < PATH_BYTES, "%s/%s: longer than %d bytes", folder, name, PATH_BYTES - 1);
+}
+
+/* A new folder for one test, where TMPDIR says or else the system. */
+static void make_folder(char *path)
+{
+    const char *base = getenv("TMPDIR");
+    join(path, base && *base ? base : P_tmpdir, "lstmrun-test-XXXXXX");
+    cr_assert_not_null(mkdtemp(path), "%s: %s", path, strerror(errno));
 }
 
 static void write_text(const char *path, const char *text)
@@ -39,7 +41,7 @@ static void write_text(const char *path, const char *text)
 static void expect_refused(const char *path, const char *reason)
 {
     struct mapfile file;
-    char error[256] = "";
+    char error[ERROR_BYTES] = "";
     cr_expect_not(mapfile_open(path, &file, error, sizeof error), "%s", path);
     cr_expect_not_null(strstr(error, reason), "%s: '%s', expected '%s'", path, error, reason);
     cr_expect_null(file.handle);
@@ -53,8 +55,8 @@ Test(mapfile, refused_with_a_reason)
     make_folder(folder);
     expect_refused(folder, "a directory");
     join(path, folder, "missing");
-    expect_refused(path, strerror(2));
-    expect_refused("", strerror(2));
+    expect_refused(path, strerror(ENOENT));
+    expect_refused("", strerror(ENOENT));
     expect_refused("/dev/null", "a device");
     join(path, folder, "pipe");
     cr_assert_eq(mkfifo(path, 0600), 0);
