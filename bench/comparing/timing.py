@@ -19,7 +19,7 @@ REST_SECONDS = 0.03
 LONGEST_REST_SECONDS = 2.0
 ALONE = 0.75  # of the most instructions a cycle that a core was seen to start
 PAUSE_SECONDS = 0.02    # from one look to the next
-PATIENCE_SECONDS = 4.0  # with a turn; after that it counts as it is
+PATIENCE_SECONDS = 4.0  # with a turn; after that it is taken as it is, and counts if all are such
 
 
 def order_of(entries, turn):

@@ -42,7 +42,7 @@ class Worker:
 
     def greet(self):
         """Which runtime it is; apart from the start, so that many can start at once."""
-        self.hello = self._answer("its start")
+        self.hello = self.hear("its start")
         return self.hello
 
     def revive(self):
@@ -74,7 +74,8 @@ class Worker:
         line, self.rest = self.rest.split(b"\n", 1)
         return line
 
-    def _answer(self, asked):
+    def hear(self, asked):
+        """What it answers to what it was told."""
         line = self._read_line(asked)
         try:
             answer = json.loads(line)
@@ -92,9 +93,6 @@ class Worker:
             self.process.stdin.write(command.encode() + b"\n")
         except BrokenPipeError:
             raise WorkerError("%s: has ended: %s" % (self.name, self._tail())) from None
-
-    def hear(self, command):
-        return self._answer(command)
 
     def ask(self, command):
         self.tell(command)
