@@ -15,7 +15,7 @@ on without it.
 
 MORE = """
 examples:
-  bench/compare                                        seven cases, about two minutes
+  bench/compare                                        seven cases, about five minutes
   bench/compare --grid bars --json all.json --resume --report report/      can be stopped and started again
   bench/compare --cases lstm-t1n1c40h64 'gru-*' --threads 1 --peers onnxruntime,onednn
   bench/compare --cases audio --json audio.json        a group: %s
@@ -55,7 +55,7 @@ def parser():
                                    formatter_class=argparse.RawDescriptionHelpFormatter)
     what = made.add_argument_group("what is timed")
     what.add_argument("--grid", choices=list(cases.GRIDS), default="quick",
-                      help="quick: %d cases; bars: all %d that a bar is set for (half an hour); full: %d"
+                      help="quick: %d cases; bars: all %d that a bar is set for (half an hour or more); full: %d"
                       % tuple(len(cases.GRIDS[grid]) for grid in ("quick", "bars", "full")))
     what.add_argument("--cases", nargs="+", metavar="WORD", default=[],
                       help="these instead of a grid: cases, patterns with * and ?, or groups")
