@@ -7,56 +7,21 @@
 
 /* ---- sums of one item --------------------------------------------------------- */
 
-/* One block of a panel, or two side by side: a panel alone has few sums to hide each other's
- * latency. Totals wait in the row they are for; blocks join it in order. */
-static ALWAYS_INLINE void gate_block(const struct gru_product *p, size_t begin, size_t end,
-                                     const unsigned vecs, const bool two)
-{
-    const size_t width = vecs * VEC_LANES, block = end - begin;
-    const float *w = p->weights + begin * width, *x = p->x + begin;
-    struct row one, other, total;
-    row_zero(&one, vecs);
-    row_zero(&other, vecs);
-    for (size_t j = 0; j < block; j++, w += width) {
-        gru_fma(&one, w, vec_set1(x[j]), vecs);
-        KEEP_LOADS_BEHIND;
-        if (two)
-            gru_fma(&other, w + block * width, vec_set1(x[block + j]), vecs);
-    }
-    row_load(&total, p->out, vecs);
-    row_add(&total, &one, vecs);
-    if (two)
-        row_add(&total, &other, vecs);
-    row_store(&total, p->out, vecs);
-}
-
-static ALWAYS_INLINE void gate_sum(const struct gru_product *p, const unsigned vecs)
-{
-    const size_t block = simd_block(p->k);
-    size_t begin = 0;
-    for (; p->k - begin >= 2 * block; begin += 2 * block)
-        gate_block(p, begin, begin + block, vecs, true);
-    for (size_t end; begin < p->k; begin = end) {
-        end = block_end(begin, p->k);
-        gate_block(p, begin, end, vecs, false);
-    }
-}
-
 static NO_INLINE void gate_wide(const struct gru_product *p)
 {
-    gate_sum(p, WIDE / VEC_LANES);
+    gru_panel(p, WIDE / VEC_LANES);
 }
 
 #if WIDE > 32
 static NO_INLINE void gate_half(const struct gru_product *p)
 {
-    gate_sum(p, 32 / VEC_LANES);
+    gru_panel(p, 32 / VEC_LANES);
 }
 #endif
 
 static NO_INLINE void gate_quarter(const struct gru_product *p)
 {
-    gate_sum(p, 16 / VEC_LANES);
+    gru_panel(p, 16 / VEC_LANES);
 }
 
 static void gate_product(const struct gru_product *p, uint32_t width)

@@ -53,41 +53,6 @@ static ALWAYS_INLINE void low_store(float *p, vec x, const unsigned n)
 
 #include "simd/gates_x86.h"
 
-/* Two neighbouring blocks at once: twice the sums in flight. */
-#define GROUP_DOT_TWO
-static ALWAYS_INLINE void group_dot_two(struct group *one, struct group *two, const float *weights,
-                                        const float *x, size_t k, size_t begin,
-                                        const struct group_shape shape)
-{
-    const size_t block = simd_block(k);
-    const float *wide = weights + begin * WIDE, *wide_two = wide + block * WIDE;
-    weights += shape.wide * WIDE * k;
-    const float *half = weights + begin * 32, *half_two = half + block * 32;
-    weights += (shape.half ? 32 : 0) * k;
-    const float *quarter = weights + begin * 16, *quarter_two = quarter + block * 16;
-    for (size_t j = begin; j < begin + block; j++) {
-        const vec b = vec_set1(x[j]), b_two = vec_set1(x[j + block]);
-        if (shape.wide) {
-            panel_fma(&one->w[0], wide, b, WIDE / VEC_LANES);
-            panel_fma(&two->w[0], wide_two, b_two, WIDE / VEC_LANES);
-            wide += WIDE;
-            wide_two += WIDE;
-        }
-        if (shape.half) {
-            panel_fma(&one->half, half, b, 32 / VEC_LANES);
-            panel_fma(&two->half, half_two, b_two, 32 / VEC_LANES);
-            half += 32;
-            half_two += 32;
-        }
-        if (shape.quarter) {
-            panel_fma(&one->quarter, quarter, b, 16 / VEC_LANES);
-            panel_fma(&two->quarter, quarter_two, b_two, 16 / VEC_LANES);
-            quarter += 16;
-            quarter_two += 16;
-        }
-    }
-}
-
 static ALWAYS_INLINE void row_fma(struct row *row, const struct row *weights, float x,
                                   const unsigned vecs)
 {

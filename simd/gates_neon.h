@@ -16,6 +16,7 @@
 #define NARROW_ROWS 6
 #define GRU_ROWS 4
 #define GROUP_MAX 2
+#define SINGLE_PANELS false
 #define ROW_VECS(DO) DO(0) DO(1) DO(2) DO(3) DO(4) DO(5) DO(6) DO(7)
 #define TILE_ROWS(DO) DO(0) DO(1) DO(2)
 #define EACH_ROW(DO) DO(0) DO(1) DO(2) DO(3) DO(4) DO(5)
@@ -25,6 +26,8 @@
 struct row {
     vec v[8];
 };
+
+#include "simd/rows_tmpl.h"
 
 struct tile {
     struct row r[NARROW_ROWS];

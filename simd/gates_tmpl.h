@@ -14,12 +14,12 @@
  *   FETCH_AHEAD     if weights from far away pay for being called ahead in batches: where a tile
  *                   has few rows, the first one of a panel waits for them long
  *   GROUP_MAX       wide panels (2 or 3) that one row may take at once
+ *   SINGLE_PANELS   if a panel alone is best taken by panel_sum()
  *   struct row      vec v[]: the accumulators of one row and one panel
  *   struct tile     struct row r[NARROW_ROWS]
  *   struct group    struct row w[GROUP_MAX], half, quarter
  *   tile_dot()      rows × one panel
- *   group_dot()     one row × the panels of a group; and, if GROUP_DOT_TWO is defined,
- *   group_dot_two() the same for two blocks at once and one wide panel at most
+ *   group_dot()     one row × the panels of a group
  *   cell_wide(), cell_half(), cell_quarter()
  *
  * Every index into v[], r[], w[] is a literal, and `rows`, `vecs`, `wide`, `half`,
@@ -70,52 +70,7 @@ static size_t rows_of_tile(size_t rows_left, size_t width, size_t k)
     return (rows_left + tiles - 1) / tiles;
 }
 
-static ALWAYS_INLINE void row_load(struct row *row, const float *from, const unsigned vecs)
-{
-#define LOAD(i) \
-    if (vecs > i) \
-        row->v[i] = vec_load(from + i * VEC_LANES);
-    ROW_VECS(LOAD)
-#undef LOAD
-}
-
-static ALWAYS_INLINE void row_store(const struct row *row, float *to, const unsigned vecs)
-{
-#define STORE(i) \
-    if (vecs > i) \
-        vec_store(to + i * VEC_LANES, row->v[i]);
-    ROW_VECS(STORE)
-#undef STORE
-}
-
 /* ---- sums in blocks --------------------------------------------------------- */
-
-/* A block's sum starts from zero and is added to the total: errors grow with the length
- * of a block and the number of blocks, not with k. */
-
-static ALWAYS_INLINE void row_zero(struct row *row, const unsigned vecs)
-{
-#define ZERO(i) \
-    if (vecs > i) \
-        row->v[i] = vec_set1(0.0f);
-    ROW_VECS(ZERO)
-#undef ZERO
-}
-
-static ALWAYS_INLINE void row_add(struct row *row, const struct row *more, const unsigned vecs)
-{
-#define ADD(i) \
-    if (vecs > i) \
-        row->v[i] = vec_add(row->v[i], more->v[i]);
-    ROW_VECS(ADD)
-#undef ADD
-}
-
-static ALWAYS_INLINE size_t block_end(size_t begin, size_t k)
-{
-    const size_t block = simd_block(k);
-    return k - begin < block ? k : begin + block;
-}
 
 /* Weights that the work after this one will read, called into the second cache meanwhile: so
  * many lines for each block of a tile's sums, without a loop whose end would be guessed wrong. */
@@ -206,27 +161,19 @@ static ALWAYS_INLINE void group_add(struct group *g, const struct group *more,
 static ALWAYS_INLINE void group_sum(struct group *g, const float *weights, const float *x, size_t k,
                                     const struct group_shape shape)
 {
-    size_t begin = 0;
-#ifdef GROUP_DOT_TWO
-    if (shape.wide < 2) {
-        const size_t block = simd_block(k);
-        for (; k - begin >= 2 * block; begin += 2 * block) {
-            struct group one, two;
-            group_zero(&one, shape);
-            group_zero(&two, shape);
-            group_dot_two(&one, &two, weights, x, k, begin, shape);
-            group_add(g, &one, shape);
-            group_add(g, &two, shape);
+    const unsigned narrow = shape.half + shape.quarter;
+    if (SINGLE_PANELS && shape.wide == 1 && !narrow)
+        panel_sum(&g->w[0], weights, x, k, WIDE / VEC_LANES);
+    else if (SINGLE_PANELS && !shape.wide && narrow == 1)
+        panel_sum(shape.half ? &g->half : &g->quarter, weights, x, k, (shape.half ? 32 : 16) / VEC_LANES);
+    else
+        for (size_t begin = 0, end; begin < k; begin = end) {
+            struct group part;
+            end = block_end(begin, k);
+            group_zero(&part, shape);
+            group_dot(&part, weights, x, k, begin, end, shape);
+            group_add(g, &part, shape);
         }
-    }
-#endif
-    for (size_t end; begin < k; begin = end) {
-        struct group part;
-        end = block_end(begin, k);
-        group_zero(&part, shape);
-        group_dot(&part, weights, x, k, begin, end, shape);
-        group_add(g, &part, shape);
-    }
 }
 
 /* ---- rows × one panel ------------------------------------------------------- */
@@ -677,13 +624,13 @@ static lstm_group_fn *const lstm_groups[GROUP_MAX + 1][2][2] = {
 };
 
 /* Groups of wide panels, then the rest with the narrow panels as the last group. A group has two
- * wide panels, to have sums enough in flight; but one of 64 columns where the weights are more
- * than the nearest cache holds and not so much more that what it keeps from the step before is
- * nothing: it keeps whole groups. */
+ * wide panels, to have sums enough in flight; but one, if that can have enough, where the weights
+ * are more than the nearest cache holds and not so much more that what it keeps from the step
+ * before is nothing: it keeps whole groups. */
 static NO_INLINE void lstm_groups_of(const struct simd_lstm *a, size_t n_bytes)
 {
     const struct simd_panels *panels = a->panels;
-    const bool pairs = WIDE < 64 || n_bytes <= NEAR_BYTES || n_bytes >= FAR_BYTES;
+    const bool pairs = !SINGLE_PANELS || n_bytes <= NEAR_BYTES || n_bytes > FAR_BYTES;
     const size_t begin = a->panel_begin, end = a->panel_end;
     const size_t wide_end = end < panels->n_wide ? end : panels->n_wide;
     const size_t n_wide = wide_end > begin ? wide_end - begin : 0;

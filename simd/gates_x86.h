@@ -6,9 +6,13 @@
  * repetition macros and four lane functions: vec_not_first, upper_half, low_load,
  * low_store.
  */
+#define SINGLE_PANELS true
+
 struct row {
     vec v[4];
 };
+
+#include "simd/rows_tmpl.h"
 
 struct tile {
     struct row r[NARROW_ROWS];
@@ -17,16 +21,6 @@ struct tile {
 struct group {
     struct row w[GROUP_MAX], half, quarter;
 };
-
-static ALWAYS_INLINE void panel_fma(struct row *row, const float *weights, vec x,
-                                    const unsigned vecs)
-{
-#define FMA(i) \
-    if (vecs > i) \
-        row->v[i] = vec_fma(vec_load(weights + i * VEC_LANES), x, row->v[i]);
-    ROW_VECS(FMA)
-#undef FMA
-}
 
 static ALWAYS_INLINE void group_dot(struct group *g, const float *weights, const float *x,
                                     size_t k, size_t begin, size_t end,

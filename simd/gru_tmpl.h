@@ -32,25 +32,6 @@ struct gru_buffer {
 
 /* ---- sums of one row ---------------------------------------------------------- */
 
-static ALWAYS_INLINE void gru_fma(struct row *row, const float *weights, vec x, const unsigned vecs)
-{
-#define FMA(i) \
-    if (vecs > i) \
-        row->v[i] = vec_fma(vec_load(weights + i * VEC_LANES), x, row->v[i]);
-    ROW_VECS(FMA)
-#undef FMA
-}
-
-/* Totals wait in the row they are for. */
-static ALWAYS_INLINE void row_add_to(const struct row *row, float *out, const unsigned vecs)
-{
-#define ADD(i) \
-    if (vecs > i) \
-        vec_store(out + i * VEC_LANES, vec_add(vec_load(out + i * VEC_LANES), row->v[i]));
-    ROW_VECS(ADD)
-#undef ADD
-}
-
 /* One row and the panels of a group: out = out + Σ weights · x */
 struct gru_product {
     const float *weights, *x;
@@ -71,14 +52,14 @@ static ALWAYS_INLINE void gru_block(struct gru_sums *sums, const struct gru_prod
         const vec b = vec_set1(x[j]);
 #define FMA(i) \
         if (shape.wide > i) { \
-            gru_fma(&sums->w[i], w##i, b, GRU_WIDE / VEC_LANES); \
+            panel_fma(&sums->w[i], w##i, b, GRU_WIDE / VEC_LANES); \
             w##i += GRU_WIDE; \
             KEEP_LOADS_BEHIND; \
         }
         GRU_WIDES(FMA)
 #undef FMA
         if (shape.tail) {
-            gru_fma(&sums->tail, tail, b, shape.tail / VEC_LANES);
+            panel_fma(&sums->tail, tail, b, shape.tail / VEC_LANES);
             tail += shape.tail;
         }
     }
@@ -105,37 +86,27 @@ static ALWAYS_INLINE void gru_add(const struct gru_sums *sums, float *out,
     row_add_to(&sums->tail, out + shape.wide * GRU_WIDE, shape.tail / VEC_LANES);
 }
 
-/* One panel has too few sums to hide their latency: two blocks side by side. */
-static ALWAYS_INLINE size_t gru_two_blocks(const struct gru_product *p)
+/* One row and one panel alone. */
+static ALWAYS_INLINE void gru_panel(const struct gru_product *p, const unsigned vecs)
 {
-    const struct gru_shape one_wide = {1, 0};
-    const size_t block = simd_block(p->k);
-    size_t begin = 0;
-    for (; p->k - begin >= 2 * block; begin += 2 * block) {
-        struct gru_sums one, two;
-        const float *x = p->x + begin, *w = p->weights + begin * GRU_WIDE;
-        gru_zero(&one, one_wide);
-        gru_zero(&two, one_wide);
-        for (size_t j = 0; j < block; j++, w += GRU_WIDE) {
-            gru_fma(&one.w[0], w, vec_set1(x[j]), GRU_WIDE / VEC_LANES);
-            gru_fma(&two.w[0], w + block * GRU_WIDE, vec_set1(x[block + j]), GRU_WIDE / VEC_LANES);
-        }
-        gru_add(&one, p->out, one_wide);
-        gru_add(&two, p->out, one_wide);
-    }
-    return begin;
+    struct row total;
+    row_load(&total, p->out, vecs);
+    panel_sum(&total, p->weights, p->x, p->k, vecs);
+    row_store(&total, p->out, vecs);
 }
 
 static ALWAYS_INLINE void gru_group(const struct gru_product *p, const struct gru_shape shape)
 {
-    size_t begin = shape.wide == 1 && !shape.tail ? gru_two_blocks(p) : 0;
-    for (size_t end; begin < p->k; begin = end) {
-        struct gru_sums sums;
-        end = block_end(begin, p->k);
-        gru_zero(&sums, shape);
-        gru_block(&sums, p, begin, end, shape);
-        gru_add(&sums, p->out, shape);
-    }
+    if (shape.wide == 1 && !shape.tail)
+        gru_panel(p, GRU_WIDE / VEC_LANES);
+    else
+        for (size_t begin = 0, end; begin < p->k; begin = end) {
+            struct gru_sums sums;
+            end = block_end(begin, p->k);
+            gru_zero(&sums, shape);
+            gru_block(&sums, p, begin, end, shape);
+            gru_add(&sums, p->out, shape);
+        }
 }
 
 #define GROUP(name, wide, tail) \
