@@ -6,6 +6,7 @@
  */
 #include "runtime/choose.h"
 
+#include <math.h>
 #include <string.h>
 
 struct machine machine_of(const struct simd_cpu *cpu, uint32_t lanes)
@@ -13,7 +14,7 @@ struct machine machine_of(const struct simd_cpu *cpu, uint32_t lanes)
     struct machine machine = {.cores = cpu->cores ? cpu->cores : 1, .lanes = lanes, .l1d = cpu->l1d,
                               .l2 = cpu->l2, .l3 = cpu->l3, .l1_gbs = 290, .l2_gbs = 160,
                               .l3_gbs = 29, .dram_gbs = 16, .wake_ns = 30000, .fork_ns = 150,
-                              .barrier_ns = 100, .fma_ns = 1.1, .cell_ns = 40};
+                              .barrier_ns = 100, .share_gbs = 2.5, .fma_ns = 1.1, .cell_ns = 40};
     if (cpu->near_l3) {
         machine.l1_gbs = 210;
         machine.l2_gbs = 115;
@@ -84,14 +85,32 @@ static double barriers(const struct machine *machine, uint32_t threads)
     return sum;
 }
 
+/* What `items` items take, in items of whole tiles: of two that are one short in three each item takes
+ * a third longer. One item has a kernel of its own. */
+static double tile_items(double items, size_t tile_rows)
+{
+    if (tile_rows == 0 || items < 2)
+        return items;
+    const double whole = ceil(items / (double)tile_rows) * (double)tile_rows;
+    return whole - (whole - items) / 3;
+}
+
+/* Each thread of a group reads what the others have written of the last h. The first item's comes
+ * with the barrier. */
+static double exchange_ns(const struct machine *machine, const struct layer_cost *layer, double items, uint32_t group)
+{
+    return (items - 1) * layer->units * sizeof(float) * (group - 1) / group / machine->share_gbs;
+}
+
 /* One step of one direction for `items` items by `group` threads. */
 static double cost_step(const struct machine *machine, const struct layer_cost *layer,
                         double items, uint32_t group, bool hoisted)
 {
     const double flops = layer->flops_h + (hoisted ? 0 : layer->flops_x);
+    const double rows = tile_items(items, layer->tile_rows);
     const double bytes = layer->weight_bytes_h + (hoisted ? 0 : layer->weight_bytes_x);
     const double chain = layer->chain_h + (hoisted ? 0 : layer->chain_x);
-    const double work = larger(items * flops / machine->gflops / group,
+    const double work = larger(rows * flops / machine->gflops / group,
                                sweep_ns(machine, bytes / group)) +
                         items * layer->units * machine->act_ns / group;
     const double latency = chain * machine->fma_ns + machine->cell_ns;
@@ -99,7 +118,8 @@ static double cost_step(const struct machine *machine, const struct layer_cost *
     if (hoisted)
         ahead = larger(items * layer->flops_x / machine->gflops / group,
                        sweep_ns(machine, layer->weight_bytes_x / group) * items / HOIST_ROWS);
-    return larger(work, latency) + ahead + barriers(machine, group);
+    return larger(work, latency) + ahead + barriers(machine, group) +
+           exchange_ns(machine, layer, items, group);
 }
 
 double cost_layer(const struct machine *machine, const struct layer_cost *layer, size_t items,
@@ -116,20 +136,21 @@ double cost_layer(const struct machine *machine, const struct layer_cost *layer,
     const bool both = layer->directions == 2;
     const bool apart = both && threads > 1;
     const uint32_t group = !layer->fused ? 1 : apart ? threads / 2 : threads;
-    const double bytes = layer->directions * (layer->weight_bytes_x + layer->weight_bytes_h);
-    const size_t tile = choose_hoist_tile(machine, bytes, 6);
-    const bool hoisted = layer->fused && choose_hoist(items, steps, tile) > 0;
+    const bool hoisted = choose_hoist(items, steps, layer->hoist_tile) > 0;
     const double step = cost_step(machine, layer, (double)items, group, hoisted);
     const bool met = layer->fused && !both; /* in the last step already */
     return slow * (double)steps * step * (both && !apart ? 2 : 1) + (met ? 0 : join);
 }
 
+static double gather_ns(const struct machine *machine, enum split_mode mode)
+{
+    return mode == SPLIT_NONE ? 0 : mode == SPLIT_ITEMS ? machine->wake_ns : machine->fork_ns;
+}
+
 double cost_model(const struct machine *machine, const struct layer_cost *layers, size_t n_layers,
                   size_t items, size_t steps, struct split split)
 {
-    double sum = split.mode == SPLIT_NONE    ? 0
-                 : split.mode == SPLIT_ITEMS ? machine->wake_ns
-                                             : machine->fork_ns;
+    double sum = gather_ns(machine, split.mode);
     for (size_t i = 0; i < n_layers; i++)
         sum += cost_layer(machine, &layers[i], items, steps, split);
     return sum;
@@ -139,6 +160,15 @@ double cost_model(const struct machine *machine, const struct layer_cost *layers
 static double most_share(enum split_mode mode)
 {
     return mode == SPLIT_ITEMS ? 0.9 : 0.86;
+}
+
+/* What it may take beside `best`, which takes `least`. Of threads that share layers and as many that
+ * share items the work alone is compared. */
+static double most_ns(const struct machine *machine, struct split split, struct split best, double least)
+{
+    if (split.mode == SPLIT_TEAM && split_of_items(best.mode) && split.threads == best.threads)
+        return 0.96 * (least - gather_ns(machine, best.mode)) + gather_ns(machine, split.mode);
+    return most_share(split.mode) * least;
 }
 
 struct split choose_split(const struct machine *machine, const struct layer_cost *layers,
@@ -154,7 +184,7 @@ struct split choose_split(const struct machine *machine, const struct layer_cost
             if (split_of_items(split.mode) && n > items)
                 continue;
             const double cost = cost_model(machine, layers, n_layers, items, steps, split);
-            if (cost > most_share(split.mode) * least ||
+            if (cost > most_ns(machine, split, best, least) ||
                 (split.mode == SPLIT_ITEMS && alone - cost < machine->wake_ns))
                 continue;
             least = cost;

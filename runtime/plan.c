@@ -346,6 +346,8 @@ static struct layer_cost cost_of(const struct plan_op *op)
     cost.chain_x = (double)rec->n_x;
     cost.chain_h = (double)rec->n_r;
     cost.units = rec->hidden;
+    cost.hoist_tile = rec->hoist_tile;
+    cost.tile_rows = rec->tile_rows;
     return cost;
 }
 

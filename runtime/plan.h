@@ -39,6 +39,7 @@ struct recurrent_op {
     struct recurrent_backend *backend;     /* of a method that is not ours; it frees it */
     size_t scratch_floats;  /* an item needs while stepping */
     size_t hoist_tile;      /* items that make hoisting pointless; 0: never hoist */
+    size_t tile_rows;       /* of the kernel: items of a tile that is slower with fewer; or 0 */
 };
 
 struct dense_op {

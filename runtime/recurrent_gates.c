@@ -53,6 +53,7 @@ static lstm_status build(struct plan_builder *builder, struct plan_op *plan_op, 
 {
     struct recurrent_op *op = &plan_op->u.recurrent;
     struct lstm_plan *plan = builder->plan;
+    op->tile_rows = plan->gate->tile_rows;
     op->hoist_tile = recurrent_hoist_tile(plan, op, plan->gate->tile_items);
     for (uint32_t d = 0; d < op->n_directions; d++) {
         for (uint32_t gate = 0; gate < op->gates; gate++)

@@ -44,6 +44,7 @@ static lstm_status build(struct plan_builder *builder, struct plan_op *plan_op, 
 {
     struct recurrent_op *op = &plan_op->u.recurrent;
     struct lstm_plan *plan = builder->plan;
+    op->tile_rows = plan->lstm->tile_rows;
     /* A product over the same panels lets the input part be computed ahead. */
     if (plan->gemm->widest == plan->lstm->widest)
         op->hoist_tile = recurrent_hoist_tile(plan, op, plan->lstm->tile_items);

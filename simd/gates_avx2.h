@@ -138,8 +138,8 @@ static const struct simd_gemm_kernel gemm_kernels[] = {
 /* Up to two tiles of items are better off with their input part computed ahead: 4 run as 2 and
  * 2, each at three quarters of a whole tile's speed. */
 static const struct simd_lstm_kernel lstm_kernels[] = {
-    {"avx2/lstm-f32-3x8", WIDE, 2 * ROWS, lstm_step, lstm_in_place},
-    {NULL, 0, 0, NULL, NULL},
+    {"avx2/lstm-f32-3x8", WIDE, 2 * ROWS, ROWS, lstm_step, lstm_in_place},
+    {NULL, 0, 0, 0, NULL, NULL},
 };
 
 static const struct simd_gru_kernel gru_kernels[] = {
@@ -148,6 +148,6 @@ static const struct simd_gru_kernel gru_kernels[] = {
 };
 
 static const struct simd_gate_kernel gate_kernels[] = {
-    {"avx2/gate-f32-3x32", WIDE, 2 * ROWS, gate_step},
-    {NULL, 0, 0, NULL},
+    {"avx2/gate-f32-3x32", WIDE, 2 * ROWS, ROWS, gate_step},
+    {NULL, 0, 0, 0, NULL},
 };

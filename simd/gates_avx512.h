@@ -153,8 +153,8 @@ static const struct simd_gemm_kernel gemm_kernels[] = {
 };
 
 static const struct simd_lstm_kernel lstm_kernels[] = {
-    {"avx512/lstm-f32-4x16", WIDE, ROWS, lstm_step, lstm_in_place},
-    {NULL, 0, 0, NULL, NULL},
+    {"avx512/lstm-f32-4x16", WIDE, ROWS, 0, lstm_step, lstm_in_place},
+    {NULL, 0, 0, 0, NULL, NULL},
 };
 
 static const struct simd_gru_kernel gru_kernels[] = {
@@ -163,6 +163,6 @@ static const struct simd_gru_kernel gru_kernels[] = {
 };
 
 static const struct simd_gate_kernel gate_kernels[] = {
-    {"avx512/gate-f32-4x64", WIDE, ROWS, gate_step},
-    {NULL, 0, 0, NULL},
+    {"avx512/gate-f32-4x64", WIDE, ROWS, 0, gate_step},
+    {NULL, 0, 0, 0, NULL},
 };

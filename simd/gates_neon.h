@@ -200,8 +200,8 @@ static const struct simd_gemm_kernel gemm_kernels[] = {
 };
 
 static const struct simd_lstm_kernel lstm_kernels[] = {
-    {"neon/lstm-f32-3x8", WIDE, ROWS, lstm_step, lstm_in_place},
-    {NULL, 0, 0, NULL, NULL},
+    {"neon/lstm-f32-3x8", WIDE, ROWS, 0, lstm_step, lstm_in_place},
+    {NULL, 0, 0, 0, NULL, NULL},
 };
 
 static const struct simd_gru_kernel gru_kernels[] = {
@@ -210,6 +210,6 @@ static const struct simd_gru_kernel gru_kernels[] = {
 };
 
 static const struct simd_gate_kernel gate_kernels[] = {
-    {"neon/gate-f32-3x32", WIDE, ROWS, gate_step},
-    {NULL, 0, 0, NULL},
+    {"neon/gate-f32-3x32", WIDE, ROWS, 0, gate_step},
+    {NULL, 0, 0, 0, NULL},
 };

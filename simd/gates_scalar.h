@@ -160,8 +160,8 @@ static const struct simd_gemm_kernel gemm_kernels[] = {
 };
 
 static const struct simd_lstm_kernel lstm_kernels[] = {
-    {"scalar/lstm-f32-1x4", 16, 1, lstm_step, NULL},
-    {NULL, 0, 0, NULL, NULL},
+    {"scalar/lstm-f32-1x4", 16, 1, 0, lstm_step, NULL},
+    {NULL, 0, 0, 0, NULL, NULL},
 };
 
 static const struct simd_gru_kernel gru_kernels[] = {
@@ -170,6 +170,6 @@ static const struct simd_gru_kernel gru_kernels[] = {
 };
 
 static const struct simd_gate_kernel gate_kernels[] = {
-    {"scalar/gate-f32-1x16", 16, 1, gate_step},
-    {NULL, 0, 0, NULL},
+    {"scalar/gate-f32-1x16", 16, 1, 0, gate_step},
+    {NULL, 0, 0, 0, NULL},
 };

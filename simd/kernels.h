@@ -148,6 +148,7 @@ struct simd_lstm_kernel {
     const char *name;    /* "avx512/lstm-f32-4x16" */
     uint32_t widest;     /* panel width in columns it packs for: 64 or 32 or 16 */
     uint32_t tile_items; /* so many fill tiles well enough to gain nothing from xw */
+    uint32_t tile_rows;  /* items of a tile, if fewer take longer for each; or 0 */
     void (*step)(const struct simd_lstm *args);
     /* Such a step reads all of h before it writes: h_out may be h. Rows are not looked at. NULL:
      * no step does. */
@@ -228,6 +229,7 @@ struct simd_gate_kernel {
     const char *name;    /* "avx512/gate-f32-4x64" */
     uint32_t widest;     /* panel width in columns it packs for: 64, 32 or 16 */
     uint32_t tile_items; /* so many fill tiles well enough to gain nothing from xw */
+    uint32_t tile_rows;  /* items of a tile, if fewer take longer for each; or 0 */
     void (*step)(const struct simd_gate *args);
 };
 

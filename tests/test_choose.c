@@ -25,7 +25,7 @@ static struct machine two_near_cores(void)
 /* An LSTM layer of I inputs and H units. */
 static struct layer_cost lstm_cost(double inputs, double units, uint32_t directions)
 {
-    struct layer_cost cost = {.directions = directions, .fused = true};
+    struct layer_cost cost = {.directions = directions, .fused = true, .hoist_tile = 6};
     cost.flops_x = 8 * units * inputs;
     cost.flops_h = 8 * units * units;
     cost.weight_bytes_x = 16 * units * inputs;
@@ -106,6 +106,17 @@ Test(choose, splits_where_l3_is_near)
     };
     const struct machine machine = two_near_cores();
     check_choices(&machine, rows, sizeof rows / sizeof rows[0]);
+}
+
+/* Where a tile is slower with fewer items than it has room for, four of eight are not half the work. */
+Test(choose, items_that_do_not_fill_tiles)
+{
+    const struct machine machine = two_near_cores();
+    struct layer_cost cost = lstm_cost(512, 512, 1);
+    cr_expect_eq(choose_split(&machine, &cost, 1, 8, 50, 2).mode, SPLIT_ITEMS);
+    cost.tile_rows = 3;
+    cr_expect_eq(choose_split(&machine, &cost, 1, 8, 50, 2).mode, SPLIT_TEAM);
+    cr_expect_eq(choose_split(&machine, &cost, 1, 12, 50, 2).mode, SPLIT_ITEMS);
 }
 
 /* A general cell is stepped by one thread whatever the team, so a team cannot pay. */
