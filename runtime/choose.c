@@ -6,7 +6,6 @@
  */
 #include "runtime/choose.h"
 
-#include <math.h>
 #include <string.h>
 
 struct machine machine_of(const struct simd_cpu *cpu, uint32_t lanes)
@@ -91,15 +90,18 @@ static double tile_items(double items, size_t tile_rows)
 {
     if (tile_rows == 0 || items < 2)
         return items;
-    const double whole = ceil(items / (double)tile_rows) * (double)tile_rows;
+    const size_t tiles = ((size_t)items + tile_rows - 1) / tile_rows;
+    const double whole = (double)(tiles * tile_rows);
     return whole - (whole - items) / 3;
 }
 
 /* Each thread of a group reads what the others have written of the last h. The first item's comes
  * with the barrier. */
-static double exchange_ns(const struct machine *machine, const struct layer_cost *layer, double items, uint32_t group)
+static double exchange_ns(const struct machine *machine, const struct layer_cost *layer,
+                          double items, uint32_t group)
 {
-    return (items - 1) * layer->units * sizeof(float) * (group - 1) / group / machine->share_gbs;
+    const double bytes = (items - 1) * layer->units * sizeof(float);
+    return bytes * (group - 1) / group / machine->share_gbs;
 }
 
 /* One step of one direction for `items` items by `group` threads. */
@@ -162,12 +164,12 @@ static double most_share(enum split_mode mode)
     return mode == SPLIT_ITEMS ? 0.9 : 0.86;
 }
 
-/* What it may take beside `best`, which takes `least`. Of threads that share layers and as many that
- * share items the work alone is compared. */
+/* What it may take beside `best`, which takes `least`. Beside as many threads that share items, whom it
+ * may take long to gather, a team must win by its work. */
 static double most_ns(const struct machine *machine, struct split split, struct split best, double least)
 {
     if (split.mode == SPLIT_TEAM && split_of_items(best.mode) && split.threads == best.threads)
-        return 0.96 * (least - gather_ns(machine, best.mode)) + gather_ns(machine, split.mode);
+        return least - gather_ns(machine, best.mode);
     return most_share(split.mode) * least;
 }
 

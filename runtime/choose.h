@@ -42,8 +42,8 @@ struct layer_cost {
     double units;        /* activations and cell updates */
     uint32_t directions; /* 2: two independent halves */
     bool fused;          /* splits over hidden units */
-    size_t hoist_tile;   /* of a recurrent layer: items from which on the input part is not computed ahead */
-    size_t tile_rows;    /* items that go through the weights at once, if fewer take longer for each; or 0 */
+    size_t hoist_tile;   /* items from which on the input part is not computed ahead; 0: never */
+    size_t tile_rows;    /* items of the kernel's tile, if fewer take longer for each; or 0 */
 };
 
 enum split_mode {
@@ -88,7 +88,8 @@ double cost_model(const struct machine *machine, const struct layer_cost *layers
  * and by a seventh if they are the workspace's own: estimates err, an idle core is worth
  * something, a core that others use too makes its team wait, and a team may be asleep; whether
  * to wake it is decided run by run (team.h). OpenMP's are woken in any case, and must win by
- * more than that takes. As many threads that share layers instead of items must win by a 25th. */
+ * more than that takes. A team is taken instead of as many threads that share items where it
+ * takes less than these do once they are gathered. */
 struct split choose_split(const struct machine *machine, const struct layer_cost *layers,
                           size_t n_layers, size_t items, size_t steps, uint32_t threads);
 
