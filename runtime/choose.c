@@ -84,8 +84,8 @@ static double barriers(const struct machine *machine, uint32_t threads)
     return sum;
 }
 
-/* What `items` items take, in items of whole tiles: of two that are one short in three each item takes
- * a third longer. One item has a kernel of its own. */
+/* What `items` items take, in items of whole tiles: a place that stays empty costs a third of an item, as
+ * measured for 2 items in a tile of 3. One item has a kernel of its own. */
 static double tile_items(double items, size_t tile_rows)
 {
     if (tile_rows == 0 || items < 2)
@@ -144,6 +144,7 @@ double cost_layer(const struct machine *machine, const struct layer_cost *layer,
     return slow * (double)steps * step * (both && !apart ? 2 : 1) + (met ? 0 : join);
 }
 
+/* Until the threads of a split have begun. */
 static double gather_ns(const struct machine *machine, enum split_mode mode)
 {
     return mode == SPLIT_NONE ? 0 : mode == SPLIT_ITEMS ? machine->wake_ns : machine->fork_ns;

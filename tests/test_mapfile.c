@@ -22,7 +22,8 @@ static void join(char *out, const char *folder, const char *name)
     cr_assert(n >= 0 && n < PATH_BYTES, "%s/%s: longer than %d bytes", folder, name, PATH_BYTES - 1);
 }
 
-/* A new folder for one test, where TMPDIR says or else the system. */
+/* A new folder for one test, where mktemp would make it: in TMPDIR, or where that is not set or empty in the
+ * system's. */
 static void make_folder(char *path)
 {
     const char *base = getenv("TMPDIR");
