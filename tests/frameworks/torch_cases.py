@@ -26,17 +26,19 @@ ROUNDING = 2.0 ** -24
 
 
 # With a handful of different results the error is that of a few roundings, and the quotient of two such errors has no
-# bound: of one rounding each it exceeds 3 in a fifth of all cases (atan(1/3) · 2/π). What is left is plain closeness.
-MANY, DIFFERENT, CLOSE = 100, 1e-5, 1e-5
+# bound: of one rounding each it exceeds 3 in a fifth of all cases (atan(1/3) · 2/π). What is left is closeness, to
+# which PyTorch's own error adds: a layer_norm of two numbers nearly alike turns a rounding of 1e-7 into 3e-5.
+MANY, DIFFERENT, CLOSE, OWN = 100, 1e-5, 1e-5, 8
 
 
-def check_few(ours, truth):
-    """Whether the results are too few different ones for a ratio; they are then held to CLOSE."""
+def check_few(ours, single, truth):
+    """Whether the results are too few different ones for a ratio; they are then held to CLOSE and OWN times the
+    error of PyTorch in float32 (`single`)."""
     largest = float(np.max(np.abs(truth)))
     if np.unique(np.round(truth / (DIFFERENT * max(largest, 1e-30)))).size >= MANY:
         return False
-    error = float(np.max(np.abs(ours - truth))) / max(1.0, largest)
-    assert error < CLOSE, "largest error %.3g" % error
+    error, own = [float(np.max(np.abs(found - truth))) / max(1.0, largest) for found in (ours, single)]
+    assert error < CLOSE + OWN * own, "largest error %.3g, PyTorch's in float32 %.3g" % (error, own)
     return True
 
 
