@@ -65,6 +65,24 @@ Test(import_onnx_cells, weights_by_gates_of_x_beside_h)
     imported_free(&imported);
 }
 
+/* One product of x beside h for all gates of an unrolled loop, which begins with given states. */
+Test(import_onnx_cells, weights_and_states_of_a_loop_of_x_beside_h)
+{
+    struct imported imported = import_seed("beside", NULL);
+    struct cell_tensors lstm = tensors_of(&imported, 0);
+    for (size_t row = 0; row < 4 * H; row++)
+        for (size_t k = 0; k < H + I; k++)
+            cr_expect_eq(lstm.w[row * (H + I) + k], seed_number((k < H ? I + k : k - H) * 4 * H + row), "%zu %zu",
+                         row, k);
+    for (uint32_t c = 0; c < 2; c++) {
+        struct model_tensor state;
+        model_get_tensor(&imported.view, lstm.layer.tensors[c ? MODEL_SLOT_C0 : MODEL_SLOT_H0], &state);
+        for (size_t u = 0; u < H; u++)
+            cr_expect_eq(((const float *)state.data)[u], (float)(1 + c) * seed_number(u), "%u %zu", c, u);
+    }
+    imported_free(&imported);
+}
+
 /* z is what is taken of the new state there, so its numbers change their sign; n's product has r ⊗ h. */
 Test(import_onnx_cells, weights_of_a_gru_with_another_z)
 {
@@ -150,6 +168,23 @@ static void empty_gate(Onnx__ModelProto *m) { rename_to(&find_output(m, "gz")->i
 static void wide_gate(Onnx__ModelProto *m) { rename_to(&find_output(m, "gz")->input[1], "n0"); }
 static void gates_of_the_batch(Onnx__ModelProto *m) { find_output(m, "xh")->attribute[0]->i = 0; }
 
+/* As many rows as x has features: none are left for h. */
+static void weights_of_x_alone(Onnx__ModelProto *m)
+{
+    Onnx__TensorProto *w = find_tensor(m, "w");
+    w->dims[0] = I;
+    w->raw_data.len = I * 4 * H * sizeof(float);
+}
+
+/* And gates of no rows, which would be as many as units. */
+static void cell_of_nothing(Onnx__ModelProto *m)
+{
+    static const char *const gates[] = {"zi0", "zf0", "zg0", "zo0"};
+    weights_of_x_alone(m);
+    for (size_t i = 0; i < 4; i++)
+        rename_to(&find_output(m, gates[i])->input[2], "n0");
+}
+
 Test(import_onnx_cells, no_cells)
 {
     static const struct {
@@ -179,6 +214,8 @@ Test(import_onnx_cells, no_cells)
         {"byhand", empty_gate, "a gate has 0 numbers"},
         {"byhand", wide_gate, "a gate has 6 numbers"},
         {"byhand", gates_of_the_batch, "several outputs"},
+        {"beside", weights_of_x_alone, "the weights 'w' of a cell take 2 features, its input has 2"},
+        {"beside", cell_of_nothing, "the weights 'w' of a cell take 2 features, its input has 2"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         Onnx__ModelProto *model = unpack_seed(rows[i].seed);

@@ -149,10 +149,10 @@ static bool find_hidden(struct laying *l)
                 continue;
             if (!view_weights(l, term, &m))
                 return false;
-            l->hidden = term->joined ? m.n_in - l->input : m.n_in;
-            if (m.n_in <= l->hidden && term->joined)
+            if (term->joined && m.n_in <= l->input)
                 return onnx_fail(l->import, "the weights '%s' of a cell take %u features, its input has %u",
                                  value_of(l, term->weights)->name, m.n_in, l->input);
+            l->hidden = m.n_in - (term->joined ? l->input : 0);
             return true;
         }
     return onnx_fail(l->import, "a cell has no recurrent weights");

@@ -165,6 +165,7 @@ def later_seeds():
     yield "loop", loop_seed()
     yield "unrolled", unrolled_seed()
     yield "byhand", byhand_seed()
+    yield "beside", beside_seed()
     yield "stride", stride_seed()
 
 
@@ -270,6 +271,28 @@ def byhand_seed():
                 ints("n6", 2 * H), ints("last", -1)]
     states = tuple(helper.make_tensor_value_info(name, TensorProto.FLOAT, ["b", H]) for name in "hck")
     return model(nodes, tensors, ["b", I], inputs=states, outputs=("y", "h2", "c2", "k2"))
+
+
+def beside_seed():
+    """Two steps of an LSTM with one product of x beside h, its gates cut by Slice, from given first states."""
+    n, ends = helper.make_node, [ints(f"n{k}", k * H) for k in range(5)]
+    nodes, h, c = [], "h0", "c0"
+    for t in range(2):
+        name = lambda word, t=t: word + str(t)
+        nodes += [n("Gather", ["x", name("at")], [name("x")], axis=1),
+                  n("Concat", [name("x"), h], [name("xh")], axis=-1), n("MatMul", [name("xh"), "w"], [name("z")])]
+        for k, gate in enumerate("ifgo"):
+            nodes += [n("Slice", [name("z"), f"n{k}", f"n{k + 1}", "last"], [name("z" + gate)]),
+                      n("Tanh" if gate == "g" else "Sigmoid", [name("z" + gate)], [name(gate)])]
+        nodes += [n("Mul", [name("f"), c], [name("fc")]), n("Mul", [name("i"), name("g")], [name("ig")]),
+                  n("Add", [name("fc"), name("ig")], [name("c_")]), n("Tanh", [name("c_")], [name("tc")]),
+                  n("Mul", [name("o"), name("tc")], [name("h_")]),
+                  n("Unsqueeze", [name("h_"), "last"], [name("u")])]
+        h, c = name("h_"), name("c_")
+    nodes += [n("Concat", ["u0", "u1"], ["yt"], axis=-1), n("Transpose", ["yt"], ["y"], perm=[0, 2, 1])]
+    tensors = [tensor("w", numbers(I + H, 4 * H)), tensor("h0", numbers(1, H)), tensor("c0", numbers(1, H) * 2),
+               ints("last", -1), tensor("at0", np.array(0)), tensor("at1", np.array(1))]
+    return model(nodes, tensors + ends, [1, 2, I])
 
 
 def main(folder):
