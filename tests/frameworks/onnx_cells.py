@@ -5,9 +5,7 @@ one but are none: each must be refused.
 
     onnx_cells.py [CONFIGURATIONS [SEED]]
 """
-import sys
-import time
-
+import drawn
 from onnx_common import Score, check_refused, np, onnx, reference
 from onnx_random import constant, model_of, node, run_lstmrun
 
@@ -372,8 +370,7 @@ def other_activation_of_a_step(graph):
 
 
 def main():
-    n = int(sys.argv[1]) if sys.argv[1:] else 300
-    seed = int(sys.argv[2]) if sys.argv[2:] else int(time.time())
+    n, seed = drawn.arguments(300)
     print(f"seed {seed}: {n // 2} steps of cells, {n // 2} loops over cells")
     score = Score()
     for check in (check_step, check_loop):

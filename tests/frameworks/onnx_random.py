@@ -6,12 +6,11 @@ Recurrent nodes are also compared with a float64 program here: the error must be
 
     onnx_random.py [CONFIGURATIONS [SEED]]
 """
-import sys
 import tempfile
-import time
 
 from onnx_common import Score, convert, np, ort, reference
 
+import drawn
 import lstmrun
 from onnx import TensorProto, helper, numpy_helper
 
@@ -449,8 +448,7 @@ def check_mean(name, totals):
 
 
 def main():
-    n = int(sys.argv[1]) if sys.argv[1:] else 300
-    seed = int(sys.argv[2]) if sys.argv[2:] else int(time.time())
+    n, seed = drawn.arguments(300)
     print(f"seed {seed}: {n} recurrent nodes, {n // 3} cells written out, {n // 3} chains of convolutions")
     score, totals = Score(), []
     checks = ((check_cell, n), (check_written_out, n // 3), (check_convs, n // 3), (check_tap_of_padding, 1))

@@ -4,7 +4,7 @@
     LSTMRUN_BUILD=build python3 tests/frameworks/run.py [SUITE...]
 
 A suite whose packages are missing is skipped, and says loudly what to install. $LSTMRUN_PYTHON names
-another interpreter (one that has the packages).
+another interpreter (one that has the packages). Random cases are the same in every run; LSTMRUN_SEED=new draws others.
 """
 import os
 import re

@@ -125,4 +125,4 @@ def keras_cases(rng, folder):
 
 
 if __name__ == "__main__":
-    sys.exit(torch_cases.main(120, 1, draw, check, most=2, also=keras_cases))
+    sys.exit(torch_cases.main(120, draw, check, most=2, also=keras_cases))

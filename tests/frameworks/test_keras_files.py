@@ -9,7 +9,6 @@ import os
 import random
 import sys
 import tempfile
-import time
 import unittest
 
 from keras_common import (FORMATS, Refused, compare, convert, copy_of, h5py, keras, lstmrun, np, predict, run,
@@ -17,6 +16,7 @@ from keras_common import (FORMATS, Refused, compare, convert, copy_of, h5py, ker
 from keras_refused import MODELS
 from test_keras import load
 
+import drawn
 import keras_random
 
 layers = keras.layers
@@ -275,8 +275,7 @@ class Score:
 
 
 def main():
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else 240
-    seed = int(sys.argv[2]) if len(sys.argv) > 2 else int(time.time())
+    count, seed = drawn.arguments(240)
     score = Score()
     check_literals(score)
     for cell in (layers.LSTM, layers.GRU, layers.SimpleRNN):

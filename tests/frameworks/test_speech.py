@@ -20,6 +20,7 @@ except ImportError as missing:
     print("skipped: %s (pip install torch numpy packaging)" % missing)
     sys.exit(77)
 
+import drawn
 import packages
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -88,8 +89,7 @@ def check(rng, script, folder):
 
 
 def main():
-    cases = int(sys.argv[1]) if len(sys.argv) > 1 else 100
-    seed = int(sys.argv[2]) if len(sys.argv) > 2 else 1
+    cases, seed = drawn.arguments(100)
     rng, script = random.Random(seed), silero()
     print("%s, %d cases, seed %d" % (PACKAGE, cases, seed))
     failed = segments = 0

@@ -15,6 +15,7 @@ from tensorflow_common import Quiet, tf  # noqa: E402
 from keras_common import Refused, compare, convert, copy_of, keras, np, predict, run  # noqa: E402
 from which_keras import layers  # noqa: E402
 
+import drawn  # noqa: E402
 import keras_random  # noqa: E402
 
 FORMATS = ("h5", "keras", "weights.h5", "h5 of weights")
@@ -155,8 +156,7 @@ class Score:
 
 
 def main():
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else 60
-    seed = int(sys.argv[2]) if len(sys.argv) > 2 else int(time.time())
+    count, seed = drawn.arguments(60)
     score, started = Score(), time.time()
     for number, (name, make) in enumerate(FIXED.items()):
         kind = FORMATS[number % len(FORMATS)]

@@ -119,4 +119,4 @@ def check(case, folder):
 
 
 if __name__ == "__main__":
-    sys.exit(torch_cases.main(240, 1, lambda rng, number: Case(rng), check, most=2))
+    sys.exit(torch_cases.main(240, lambda rng, number: Case(rng), check, most=2))

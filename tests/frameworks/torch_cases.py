@@ -8,12 +8,12 @@ import os
 import random
 import statistics
 import subprocess
-import sys
 import tempfile
 
 import numpy as np
 import torch
 
+import drawn
 import lstmrun
 
 TOOLS = os.path.join(os.environ.get("LSTMRUN_BUILD", "build"), "tools")
@@ -83,12 +83,11 @@ def compare_all(cases, rng, draw, check, most, folder):
     return ratios, failed
 
 
-def main(cases, seed, draw, check, most, also=lambda rng, folder: (0, 0)):
-    """The suite with the arguments [CASES [SEED]], for which `cases` and `seed` stand if they are not given.
+def main(cases, draw, check, most, also=lambda rng, folder: (0, 0)):
+    """The suite with the arguments [CASES [SEED]]; `cases` stands if there are none.
     draw(rng, number) makes a case, check(case, folder) returns its ratio, or None if it has judged the case by itself;
     also(rng, folder) does what else there is and returns (passed, failed)."""
-    cases = int(sys.argv[1]) if len(sys.argv) > 1 else cases
-    seed = int(sys.argv[2]) if len(sys.argv) > 2 else seed
+    cases, seed = drawn.arguments(cases)
     rng = random.Random(seed)
     torch.manual_seed(seed)
     torch.set_num_threads(1)
